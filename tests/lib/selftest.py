@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the runner counts what drivers print, and believes none of them on its word."""
+
+import io
+import os
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import runner  # noqa: E402
+import tapcount  # noqa: E402
+from tapout import Tap  # noqa: E402
+
+# what a driver prints, its status, and (passed, failed, skipped)
+STREAMS = [
+    ("one that passes", "ok 1 - a\n1..1\n", 0, (1, 0, 0)),
+    ("a plan in front", "1..2\nok 1 - a\nok 2\n", 0, (2, 0, 0)),
+    ("a failure", "1..2\nok 1 - a\nnot ok 2 - b\n# why\n", 1, (1, 1, 0)),
+    ("a skip", "1..2\nok 1 - a # SKIP no disk\nok 2 - b\n", 0, (1, 0, 1)),
+    ("a known gap", "1..1\nnot ok 1 - a # TO" "DO later\n", 0, (0, 0, 1)),
+    ("everything skipped", "1..0 # SKIP nothing here\n", 0, (0, 0, 1)),
+    ("two plans", "1..1\nok 1 - a\n1..2\nok 1 - b\nok 2 - c\n", 0, (3, 0, 0)),
+    ("words that only look like results", "okay\nnot okay\nnotes\n1..1\nok 1\n", 0, (1, 0, 0)),
+    ("no plan", "ok 1 - a\n", 0, (1, 1, 0)),
+    ("nothing at all", "", 0, (0, 1, 0)),
+    ("one result too few", "1..3\nok 1\nok 2\n", 0, (2, 1, 0)),
+    ("one result too many", "1..1\nok 1\nok 2\n", 0, (2, 1, 0)),
+    ("a crash after the plan", "1..1\nok 1\n", 139, (1, 1, 0)),
+    ("a bail out", "1..1\nok 1\nBail out! no kurad\n", 0, (1, 1, 0)),
+]
+
+
+def streams(tap):
+    for name, text, status, want in STREAMS:
+        counter = tapcount.Counter()
+        for line in text.splitlines(True):
+            counter.feed(line)
+        counter.close(status)
+        got = (counter.passed, counter.failed, counter.skipped)
+        tap.check(got == want, f"TAP: {name}", f"want {want}, got {got}")
+
+
+def automake(tap):
+    text = "# TOTAL: 6\n# PASS:  3\n# SKIP:  1\n# XFAIL: 0\n# FAIL:  1\n# XPASS: 0\n# ERROR: 1\n"
+    counter = tapcount.AutomakeCounter()
+    for line in text.splitlines(True):
+        counter.feed(line)
+    wrong = counter.close(2)
+    got = (counter.passed, counter.failed, counter.skipped)
+    tap.check(got == (3, 2, 1) and not wrong, "the summary of automake", f"{got} {wrong}")
+    counter = tapcount.AutomakeCounter()
+    counter.feed("make: *** No rule to make target\n")
+    wrong = counter.close(2)
+    tap.check(wrong and counter.failed == 1, "make that did not come to the tests", wrong)
+
+
+def run_table(*lines, width=2, names=()):
+    """Runs jobs; returns (status, what was printed)."""
+    out = io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="kura-runner.") as logs:
+        jobs = runner.select([runner.Job(line) for line in lines], names)
+        status = runner.Runner(jobs, width, logs, out).run()
+    return status, out.getvalue()
+
+
+def last(printed):
+    return printed.rstrip().splitlines()[-1]
+
+
+def jobs(tap):
+    status, text = run_table("a\ttap\t-\t10\tprintf 'ok 1\\nok 2\\n1..2\\n'",
+                             "b\texit\t-\t10\ttrue", "c\texit\t-\t10\texit 77")
+    tap.check(status == 0 and last(text) == "3 passed, 0 failed, 1 skipped", "sums up", text)
+
+    status, text = run_table("a\ttap\t-\t10\tprintf 'not ok 1 - it\\n# because\\n1..1\\n'; exit 1")
+    tap.check(status == 1 and "# because" in text, "shows what failed and why", text)
+
+    status, text = run_table("a\texit\t-\t10\techo some words; false")
+    tap.check(status == 1 and "some words" in text, "shows the output of a command", text)
+
+    status, text = run_table("a\texit\t-\t10\texit 77")
+    tap.check(status == 1 and last(text) == "0 passed, 0 failed, 1 skipped",
+              "nothing passed is not good", text)
+
+    status, text = run_table("a\texit\t-\t10\tfalse", "b\texit\ta\t10\ttrue",
+                             "c\texit\tb\t10\ttrue", "d\texit\t~a\t10\ttrue")
+    tap.check(last(text) == "1 passed, 3 failed, 0 skipped" and
+              "not run, because a failed" in text, "what builds on a failure is not run", text)
+
+    status, text = run_table("a\texit\t-\t10\tsleep 0.3", "b\texit\ta\t10\ttrue",
+                             "c\texit\t-\t10\tfalse", names=["b"])
+    tap.check(last(text) == "2 passed, 0 failed, 0 skipped",
+              "a chosen job brings along what it needs", text)
+
+
+def limits(tap):
+    start = time.monotonic()
+    status, text = run_table("a\ttap\t-\t0.5\techo ok 1; (sleep 60 & sleep 60); echo 1..1")
+    took = time.monotonic() - start
+    tap.check(status == 1 and "stopped at its limit" in text and took < 10,
+              "a job and its children end at the limit", f"{took:.1f} s\n{text}")
+
+    start = time.monotonic()
+    run_table("a\texit\t-\t9\tsleep 0.6", "b\texit\t-\t9\tsleep 0.6")
+    both = time.monotonic() - start
+    start = time.monotonic()
+    run_table("a\texit\t-\t9\tsleep 0.6", "b\texit\t-\t9\tsleep 0.6", width=1)
+    single = time.monotonic() - start
+    tap.check(both < 1.15 <= single, "two jobs at a time, or one", f"{both:.2f} {single:.2f}")
+
+
+def main():
+    tap = Tap()
+    streams(tap)
+    automake(tap)
+    jobs(tap)
+    limits(tap)
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
