@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += common/libcommon.a
+common_libcommon_a_SOURCES = common/be.h common/span.h common/list.h common/own.h common/own.c \
+	common/log.h common/log.c common/stat.h common/stat.def common/stat.c \
+	common/crc32c.h common/crc32c.c
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_common
+tests_unit_test_common_SOURCES = tests/unit/test_common.c
+tests_unit_test_common_LDADD = common/libcommon.a $(ISAL_LIBS) $(CMOCKA_LIBS)
+endif

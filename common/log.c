@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log.c: lines are made in a buffer on the stack and leave in one write(2), so lines of several
+ * threads do not mix. A line that is too long is cut, never split.
+ */
+#include "common/log.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOG_LINE_MAX  2048
+#define LOG_BURST_MAX 20
+#define LOG_REFILL_MS 1000
+
+static atomic_int log_level_now = LOG_LEVEL_INFO;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&log_level_now, (int)level, memory_order_relaxed);
+}
+
+bool log_wants(enum log_level level)
+{
+	return (int)level <= atomic_load_explicit(&log_level_now, memory_order_relaxed);
+}
+
+/* Standard error is the journal when systemd says so (sd-daemon(3), JOURNAL_STREAM). */
+static const char *log_prefix(enum log_level level)
+{
+	static const char *const plain[] = { "error ", "warn  ", "info  ", "debug " };
+	static const char *const journal[] = { "<3>", "<4>", "<6>", "<7>" };
+
+	return getenv("JOURNAL_STREAM") ? journal[level] : plain[level];
+}
+
+/* Copies `src`, making what is not printable visible; returns the new end. */
+static size_t log_escape(char *dst, size_t at, size_t room, const char *src)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (; *src && at + 5 < room; src++) {
+		unsigned char c = (unsigned char)*src;
+
+		if (c >= 0x20 && c < 0x7f) {
+			dst[at++] = (char)c;
+			continue;
+		}
+		dst[at++] = '\\';
+		dst[at++] = 'x';
+		dst[at++] = hex[c >> 4];
+		dst[at++] = hex[c & 15];
+	}
+	return at;
+}
+
+void log_write(enum log_level level, const char *msg, const char *fmt, ...)
+{
+	char fields[LOG_LINE_MAX], line[LOG_LINE_MAX + 64];
+	size_t at;
+	ssize_t n;
+
+	if (!log_wants(level))
+		return;
+	at = (size_t)snprintf(line, sizeof line, "%s%s", log_prefix(level), msg);
+	if (at >= sizeof line)
+		at = sizeof line - 2;
+	if (fmt && *fmt) {
+		va_list ap;
+
+		va_start(ap, fmt);
+		vsnprintf(fields, sizeof fields, fmt, ap);
+		va_end(ap);
+		line[at++] = ' ';
+		at = log_escape(line, at, sizeof line, fields);
+	}
+	line[at++] = '\n';
+	n = write(STDERR_FILENO, line, at);
+	(void)n; /* nobody is left to tell */
+}
+
+bool log_limit_ok(struct log_limit *limit)
+{
+	struct timespec ts;
+	uint64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	if (now - limit->last_ms >= LOG_REFILL_MS) {
+		uint64_t back = (now - limit->last_ms) / LOG_REFILL_MS;
+
+		limit->spent = back >= limit->spent ? 0 : limit->spent - (uint32_t)back;
+		limit->last_ms = now;
+	}
+	if (limit->spent >= LOG_BURST_MAX) {
+		limit->suppressed++;
+		return false;
+	}
+	limit->spent++;
+	limit->suppressed = 0;
+	return true;
+}

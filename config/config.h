@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h: the configuration as plain structs: what an administrator wrote, checked, with the
+ * defaults filled in and nothing opened yet.
+ *
+ * Each object remembers file and line, so that whoever finds it impossible later can say where it
+ * was written. All memory belongs to the struct config.
+ */
+#ifndef KURA_CONFIG_CONFIG_H
+#define KURA_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One mistake, ready to be shown: "file:line: key: what is wrong; what would be right". */
+struct cfg_error {
+	char text[512];
+};
+
+struct cfg_where {
+	const char *file; /* path as opened */
+	unsigned line;    /* 1.. ; 0: a default */
+};
+
+struct cfg_portal {
+	struct cfg_where where;
+	char *address; /* numeric IPv4 or IPv6, or "*": every address of both */
+	uint16_t port; /* default 3260; 0: the kernel chooses (tests) */
+};
+
+enum cfg_cache { CFG_CACHE_BUFFERED, CFG_CACHE_DIRECT };
+
+struct cfg_layer {
+	char *kind;    /* "error", "delay", "stats" */
+	char *options; /* "key=value ..." */
+};
+
+struct cfg_volume {
+	struct cfg_where where;
+	char *name;                   /* unique */
+	char *store;                  /* "file", "block", "mem", "null" */
+	char *path;                   /* or NULL */
+	uint64_t size;                /* bytes; 0: as it is */
+	uint32_t block_size;          /* 512 or 4096 */
+	uint32_t physical_block_size; /* 0: the store's own */
+	enum cfg_cache cache;
+	bool readonly;
+	bool removable; /* told by INQUIRY */
+	bool thin;  /* tell initiators that UNMAP is welcome, where the store can; default true */
+	char *uuid; /* or NULL */
+	struct cfg_layer *layers;
+	unsigned layer_count;
+};
+
+struct cfg_lun {
+	struct cfg_where where;
+	uint16_t lun;   /* 0..16383 */
+	char *volume;   /* name of a volume of this config */
+	bool readonly;  /* this mapping only */
+	char *vendor;   /* up to 8 printable; default "KURA" */
+	char *product;  /* up to 16; default "VOLUME" */
+	char *revision; /* up to 4; default "0001" */
+	char *serial;   /* unit serial; NULL: from the UUID */
+	char *naa;      /* 16 or 32 hex digits; NULL: from the UUID */
+};
+
+struct cfg_initiator {
+	struct cfg_where where;
+	char *name; /* exact, lower case, or "*" */
+};
+
+struct cfg_target {
+	struct cfg_where where;
+	char *name;  /* iqn., eui. or naa. name, normalised */
+	char *alias; /* or NULL */
+	struct cfg_lun *luns;
+	unsigned lun_count;
+	struct cfg_initiator *initiators;
+	unsigned initiator_count;
+};
+
+struct config {
+	char *file;
+	struct cfg_portal *portals; /* at least one */
+	unsigned portal_count;
+	struct cfg_volume *volumes;
+	unsigned volume_count;
+	struct cfg_target *targets;
+	unsigned target_count;
+	unsigned loops;                /* 0: one per core */
+	char *engine;                  /* "auto", "uring", "aio" */
+	char *log_level;               /* "error", "warn", "info", "debug" */
+	unsigned stop_seconds;         /* bound of a clean stop; default 10 */
+	unsigned max_connections;      /* all connections; default 1024 */
+	unsigned login_seconds;        /* default 15 */
+	unsigned ping_seconds;         /* NOP-In after so long a silence; 0: never; default 20 */
+	unsigned ping_timeout_seconds; /* then so long for the answer; default 10 */
+	unsigned queue_depth;          /* CmdSN window per session, default 128 */
+	char **files;                  /* every file that was read; struct cfg_where points here */
+	unsigned file_count;
+	struct cfg_error *warnings; /* what is allowed but hardly meant, to be shown to a person */
+	unsigned warning_count;
+};
+
+/*
+ * Reads and checks `path`, and what it includes (only from its own directory). Returns owned, or
+ * NULL with all the mistakes found (up to `max`) in `errors` and their number in *count. Nothing is
+ * opened but the file. Any thread.
+ */
+struct config *cfg_read(const char *path, struct cfg_error *errors, unsigned max, unsigned *count);
+
+/* As cfg_read, from `len` bytes of text that call themselves `name`. */
+struct config *cfg_read_text(const char *text, size_t len, const char *name,
+	struct cfg_error *errors, unsigned max, unsigned *count);
+
+/* Frees it with everything in it; NULL is fine. Takes it. */
+void cfg_free(struct config *cfg);
+
+#endif

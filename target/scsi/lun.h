@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lun.h: logical units and the targets that map them.
+ *
+ * A logical unit gives a volume its SCSI identity; a target holds a map from LUN to logical unit
+ * that is published as a whole, so the data path reads it without a lock.
+ */
+#ifndef KURA_TARGET_SCSI_LUN_H
+#define KURA_TARGET_SCSI_LUN_H
+
+#include "target/scsi/nexus.h"
+
+struct scsi_lun_conf {
+	struct vol *vol;      /* borrowed until the logical unit is freed */
+	bool readonly;        /* WRITE PROTECTED, SPC-4 27/00 */
+	bool removable;       /* INQUIRY RMB */
+	bool thin;            /* offer UNMAP where the volume can trim */
+	const char *vendor;   /* up to 8 */
+	const char *product;  /* up to 16 */
+	const char *revision; /* up to 4 */
+	const char *serial;   /* NULL: UUID as 32 hex digits */
+	const char *naa; /* hex, 16 or 32 digits; NULL: NAA 3 (locally assigned) from the UUID */
+};
+
+/* Makes a logical unit; strings are copied. Returns owned. Set-up only. */
+struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_conf *conf);
+
+/* Frees it when it is in no map and no task uses it; its channels must be closed. Takes it. */
+void scsi_lun_free(struct scsi_lun *lun);
+
+/* Opens its channel on each loop; on the loop itself or before the loops run. 0 or -errno. */
+int scsi_lun_open(struct scsi_lun *lun, struct loop *loop);
+
+/* Closes its channel on a loop; nothing in flight there. */
+void scsi_lun_close(struct scsi_lun *lun, struct loop *loop);
+
+/* The volume, borrowed. Any thread. */
+struct vol *scsi_lun_vol(const struct scsi_lun *lun);
+
+/* ---- targets ------------------------------------------------------------------------------------
+ */
+
+#define SCSI_LUN_NUMBER_MAX 16383 /* flat space addressing, SAM-5 4.7.4.3 */
+#define SCSI_LUNS_MAX       256   /* per target */
+
+/* A target port's SCSI side: `name` is the port name that VPD 83 tells ("iqn...,t,0x0001"),
+ * `rel_port` the relative target port identifier. Returns owned. Set-up only. */
+struct scsi_target *scsi_target_new(
+	struct scsi_domain *domain, const char *iqn, uint16_t tpgt, uint16_t rel_port);
+
+/* Frees it; no nexus is left. Takes it, but not its logical units. */
+void scsi_target_free(struct scsi_target *target);
+
+/* The iSCSI name, borrowed. */
+const char *scsi_target_iqn(const struct scsi_target *target);
+
+/* Maps a logical unit. -EEXIST, -EINVAL (number), -ENOSPC. Before the loops run. (Changes at run
+ * time, with REPORTED LUNS DATA HAS CHANGED, come with the admin tool and go through
+ * scsi_everywhere.) */
+int scsi_target_map(struct scsi_target *target, uint16_t number, struct scsi_lun *lun);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nexus.h: I_T nexuses, the loops they live on, and what reaches all of them: unit attentions, task
+ * management, resets.
+ *
+ * A nexus belongs to one loop. The domain knows every loop; scsi_everywhere runs a function on each
+ * of them and then one on the asker's, which is how anything that concerns other nexuses is done:
+ * without a lock, by posts.
+ */
+#ifndef KURA_TARGET_SCSI_NEXUS_H
+#define KURA_TARGET_SCSI_NEXUS_H
+
+#include "target/scsi/port.h"
+
+struct scsi_domain;
+struct scsi_target;
+struct scsi_member;
+
+#define SCSI_LOOPS_MAX 64
+#define SCSI_INITIATOR_MAX                                                                         \
+	240 /* iSCSI name (223) and ",i,0x" ISID (RFC 7143 4.2.7, SPC-4 7.6.4.6) */
+#define SCSI_NEXUS_MAGIC 0x6e657875u /* "nexu" */
+
+/* ---- the domain: every loop's SCSI side ---------------------------------------------------------
+ */
+
+/* One per process: `n` loops, borrowed until the domain is freed. Returns owned. Before they run.
+ */
+struct scsi_domain *scsi_domain_new(struct loop *const *loops, unsigned n);
+
+/* Frees it; the loops are stopped and no nexus is left. Takes it. */
+void scsi_domain_free(struct scsi_domain *domain);
+
+struct scsi_everywhere {
+	void (*each)(
+		struct scsi_everywhere *e, struct loop *loop); /* once on every loop's thread */
+	void (*done)(struct scsi_everywhere *e); /* then once on the loop that asked */
+	/* -- the domain's while under way -- */
+	struct scsi_domain *domain;
+	struct loop *origin;
+	unsigned left;
+	struct loop_post back;
+	struct scsi_everywhere_hop {
+		struct loop_post post;
+		struct scsi_everywhere *e;
+		unsigned index;
+	} hop[SCSI_LOOPS_MAX];
+};
+
+/* Runs e->each on every loop, then e->done on this one. Keeps `e` until done. */
+void scsi_everywhere(struct scsi_domain *domain, struct scsi_everywhere *e);
+
+/* ---- the nexus
+ * ------------------------------------------------------------------------------------ */
+
+/* The state of one I_T_L nexus. */
+#define SCSI_UA_MAX 8
+struct scsi_itl {
+	struct scsi_lun *lun;     /* whose state this is, borrowed from the map; NULL: free */
+	uint16_t ua[SCSI_UA_MAX]; /* queued unit attentions, ASC << 8 | ASCQ, oldest first
+				     (SAM-5 5.14) */
+	uint8_t ua_count;
+};
+
+struct scsi_nexus {
+	uint32_t magic; /* SCSI_NEXUS_MAGIC */
+	struct scsi_domain *domain;
+	struct loop *loop;
+	struct scsi_target *target; /* the target port; borrowed */
+	const struct scsi_port_ops *ops;
+	char initiator[SCSI_INITIATOR_MAX]; /* initiator port name: "iqn...,i,0x00023d000001" */
+	struct list node;                   /* in the loop's list of nexuses */
+	struct list tasks;                  /* scsi_task.node: submitted, not done */
+	unsigned task_count;
+	unsigned map_generation; /* of the LUN map that itl[] was made for */
+	struct scsi_itl *itl;    /* one per LUN of the map, same order */
+	unsigned itl_count;
+	struct scsi_itl well_known;                /* REPORT LUNS well-known LUN, SPC-4 8.2 */
+	void (*drained)(struct scsi_nexus *nexus); /* after scsi_nexus_close: no task is left */
+	bool closing;
+	struct list waits;          /* task management functions waiting for tasks of this nexus */
+	struct scsi_member *member; /* this loop's place in the domain */
+};
+
+/*
+ * Establishes a nexus on the calling loop. `ops` and `target` are borrowed until it is closed.
+ * Every LUN gets the unit attention 29/00 (SPC-4 5.14.? POWER ON, RESET, OR BUS DEVICE RESET
+ * OCCURRED).
+ */
+void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struct loop *loop,
+	struct scsi_target *target, const char *initiator, const struct scsi_port_ops *ops);
+
+/*
+ * I_T nexus loss (SAM-5 6.3.4): aborts every task and calls `drained` when none is left, never
+ * inside. Until then done() comes for each task with `aborted` set. Memory stays the caller's.
+ */
+void scsi_nexus_close(struct scsi_nexus *nexus, void (*drained)(struct scsi_nexus *nexus));
+
+/* ---- task management (SAM-5 7)
+ * ------------------------------------------------------------------- */
+
+enum scsi_tmf_function {
+	SCSI_TMF_ABORT_TASK,
+	SCSI_TMF_ABORT_TASK_SET,
+	SCSI_TMF_CLEAR_TASK_SET,
+	SCSI_TMF_LUN_RESET,
+	SCSI_TMF_TARGET_RESET,
+	SCSI_TMF_QUERY_TASK,
+	SCSI_TMF_QUERY_TASK_SET,
+	SCSI_TMF_QUERY_ASYNC_EVENT,
+};
+
+enum scsi_tmf_result {
+	SCSI_TMF_COMPLETE,      /* FUNCTION COMPLETE */
+	SCSI_TMF_SUCCEEDED,     /* FUNCTION SUCCEEDED: a query that found something */
+	SCSI_TMF_REJECTED,      /* FUNCTION REJECTED */
+	SCSI_TMF_INCORRECT_LUN, /* INCORRECT LOGICAL UNIT NUMBER */
+	SCSI_TMF_NO_TASK,       /* ABORT TASK: no such task (RFC 7143 11.6.1 tells them apart) */
+};
+
+struct scsi_tmf {
+	enum scsi_tmf_function function;
+	struct scsi_nexus *nexus;    /* who asks */
+	uint8_t lun_field[8];        /* SAM-5 4.7; not for TARGET_RESET */
+	uint64_t tag;                /* ABORT_TASK, QUERY_TASK: which */
+	struct scsi_task *keep;      /* not to be aborted, or NULL */
+	enum scsi_tmf_result result; /* at done */
+	void (*done)(
+		struct scsi_tmf *tmf); /* when every task concerned is gone; on the nexus's loop */
+	/* -- the SCSI room's while under way -- */
+	struct scsi_lun *lun;
+	unsigned left; /* loops, then tasks, still to come */
+	struct list node;
+	struct loop_hook later;
+	struct scsi_everywhere everywhere;
+};
+
+/*
+ * Carries out a task management function: marks the tasks, waits until none of them can touch the
+ * volume any more, raises the unit attentions that SAM-5 5.14 wants on the other nexuses, and calls
+ * done, never inside. Keeps `tmf` until done. On the nexus's loop.
+ */
+void scsi_tmf_submit(struct scsi_tmf *tmf);
+
+/* Queues the unit attention ASC << 8 | ASCQ for one I_T_L nexus; a duplicate is queued once. On the
+ * nexus's loop. */
+void scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_lun *lun, uint16_t code);
+
+#endif
