@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * iscsi.h: the iSCSI room as the server sees it: targets that may be logged in to, connections that
+ * are given to a loop, and a clean stop.
+ */
+#ifndef KURA_TARGET_ISCSI_ISCSI_H
+#define KURA_TARGET_ISCSI_ISCSI_H
+
+#include "target/scsi/lun.h"
+
+struct iscsi_server;
+struct iscsi_target;
+
+#define ISCSI_NAME_MAX 223 /* bytes, RFC 7143 4.2.7.2 */
+#define ISCSI_TPGT     1   /* one portal group until access rules bring more */
+
+struct iscsi_opts {
+	unsigned max_connections;      /* of the process */
+	unsigned login_seconds;        /* a connection must reach full feature phase in this time */
+	unsigned ping_seconds;         /* NOP-In after so long a silence; 0: never */
+	unsigned ping_timeout_seconds; /* then the answer must come in this time */
+	unsigned queue_depth;          /* commands outstanding per session, 1..SESSION_DEPTH_MAX */
+};
+
+/* Makes the server's iSCSI side; loops and domain are borrowed. Before the loops run. Returns
+ * owned. */
+struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi_domain *domain,
+	struct loop *const *loops, unsigned n);
+
+/* Frees it with its targets' iSCSI side; the loops are stopped and iscsi_drain is over. Takes it.
+ */
+void iscsi_server_free(struct iscsi_server *srv);
+
+/*
+ * Offers `target` (borrowed) to the initiators named: `names` is an array of `count` normalised
+ * names, "*" means every one; strings are copied. `alias` may be NULL. Before the loops run.
+ */
+void iscsi_server_offer(struct iscsi_server *srv, struct scsi_target *target, const char *alias,
+	const char *const *names, unsigned count);
+
+/* Connections of loop `index`, for choosing the least loaded. Any thread. */
+unsigned iscsi_server_load(const struct iscsi_server *srv, unsigned index);
+
+/*
+ * Takes the connected socket `fd` and serves it on `loop`: called on that loop's thread. Closes the
+ * socket, counted, when max_connections is reached.
+ */
+void iscsi_server_adopt(struct iscsi_server *srv, struct loop *loop, int fd);
+
+struct iscsi_drain {
+	void (*done)(
+		struct iscsi_drain *d); /* on the loop that asked, when no connection is left */
+	uint32_t seconds;               /* how long initiators are given to log out */
+	/* -- the room's -- */
+	struct iscsi_server *srv;
+	struct loop *loop;
+	struct loop_timer timer;
+	bool closing;
+	struct scsi_everywhere everywhere;
+};
+
+/*
+ * Ends every connection: tells each session by an asynchronous message that a logout is wanted
+ * within `seconds` (RFC 7143 11.9.1), waits for logouts and for commands in flight, closes what is
+ * left after that time, and calls done. New connections are refused from now on. Keeps `d`.
+ */
+void iscsi_drain(struct iscsi_server *srv, struct loop *loop, struct iscsi_drain *d);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session.h: sessions: command numbering, the tasks of a session, and the registry that knows every
+ * session of the process by name.
+ *
+ * A session lives on the loop of its connection. Tasks come from a pool of the loop, so memory goes
+ * with what is in flight and not with how many sessions there are.
+ */
+#ifndef KURA_TARGET_ISCSI_SESSION_H
+#define KURA_TARGET_ISCSI_SESSION_H
+
+#include "target/iscsi/conn.h"
+
+#define SESSION_MAGIC         0x73657373u /* "sess" */
+#define SESSION_DEPTH_MAX     1024u
+#define SESSION_HASH          256u
+#define SESSION_HELD_MAX      64u /* PDUs that arrived before their turn */
+#define SESSION_SLICES        24u /* receive buffers that a write may lie in */
+#define SESSION_IMMEDIATE_MAX 64u /* immediate commands open at once */
+
+struct session {
+	uint32_t magic;
+	struct loop *loop;
+	struct iscsi_loop *home;
+	struct conn *conn;           /* the only connection (MaxConnections=1); NULL when lost */
+	struct iscsi_target *target; /* NULL: discovery session */
+	struct scsi_nexus nexus;     /* open while target is set */
+	bool nexus_open;
+	uint8_t isid[6];
+	uint16_t tsih;
+	uint32_t exp_cmd_sn;      /* RFC 7143 4.2.2.1 */
+	uint32_t depth;           /* commands that may be outstanding */
+	uint32_t open_tasks;      /* numbered commands that have no answer yet */
+	uint32_t immediate_tasks; /* the same of immediate ones */
+	struct list held;         /* session_held, by cmd_sn: arrived before their turn */
+	unsigned held_count;
+	struct session_task *by_itt[SESSION_HASH]; /* commands without an answer, by task tag */
+	char initiator[ISCSI_NAME_MAX + 1];
+	struct session_record *record; /* in the registry of the home loop; NULL: not joined */
+};
+
+/* One SCSI command of a session: the task and how its data moves. */
+struct session_task {
+	struct scsi_task scsi; /* first: the SCSI room gives it back by this address */
+	struct conn *conn;     /* connection allegiance (RFC 7143 4.2.2.1); held */
+	struct session *session;
+	struct session_task *hash_next;
+	struct list tx_node; /* in conn->tx.ready or .r2t, or free */
+	uint32_t itt;
+	uint32_t slot;       /* index in the loop's pool: low half of the TTT */
+	uint16_t generation; /* high half of the TTT */
+	uint8_t flags;       /* R, W */
+	bool immediate;
+	bool hashed;
+	bool finished; /* the SCSI room is done with it */
+	/* -- data-out -- */
+	bool wanted;           /* get_data was called */
+	bool unsolicited_open; /* Data-Out without R2T may still come */
+	bool broken;           /* data sequence or digest wrong: ends as CHECK CONDITION */
+	bool told;             /* scsi_task_data is called or scheduled */
+	uint32_t edtl;         /* Expected Data Transfer Length */
+	uint32_t received;     /* bytes of data-out that arrived, from offset 0 */
+	uint32_t want;         /* bytes that get_data asked for */
+	uint32_t r2t_sent;     /* bytes asked for by R2T or unsolicited: end offset */
+	uint32_t r2t_sn;       /* RFC 7143 11.8.1; shared with DataSN for reads */
+	uint32_t r2t_open;     /* R2Ts not yet answered in full */
+	uint32_t burst_left;   /* bytes missing of the present burst */
+	uint32_t data_sn;      /* expected in the present burst */
+	struct loop_buf *copy; /* what could not be left in receive buffers */
+	uint32_t copy_at;      /* offset in the data where `copy` begins */
+	unsigned slices;
+	struct loop_rxbuf *rxbuf[SESSION_SLICES];
+	struct iovec iov[SESSION_SLICES + 1];
+	struct loop_hook later; /* scsi_task_data outside of get_data */
+	/* -- data-in -- */
+	uint32_t tx_off;   /* bytes of in_data in Data-In PDUs so far */
+	uint32_t burst_at; /* where the present burst began */
+};
+
+/* ---- session.c
+ * ----------------------------------------------------------------------------------- */
+
+/* A session for `c`, not yet in the registry. NULL: no memory. */
+struct session *session_new(
+	struct conn *c, struct iscsi_target *target, const uint8_t isid[6], uint32_t cmd_sn);
+
+/*
+ * Joins the registry: an older session of the same initiator port, target and portal group is ended
+ * first (session reinstatement, RFC 7143 6.3.5). login_established(c, 0 or -errno) comes later.
+ */
+void session_join(struct session *s);
+
+/* The connection is gone: aborts the tasks, leaves the registry, frees the session when all is
+ * over. */
+void session_lose_conn(struct session *s);
+
+/* How a numbered PDU relates to the window (RFC 7143 4.2.2.1). */
+enum session_order { SESSION_NOW, SESSION_LATER, SESSION_IGNORE };
+
+/* Looks at CmdSN and, for SESSION_NOW, advances ExpCmdSN. Immediate PDUs are always NOW. */
+enum session_order session_number(struct session *s, const union pdu *pdu);
+
+/* Keeps a copy of a PDU that came before its turn. False: too many. */
+bool session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
+	const uint8_t *data, uint32_t len);
+
+/* The highest CmdSN that we take now; never goes back. */
+uint32_t session_max_cmd_sn(const struct session *s);
+
+/* A command without an answer that has this task tag, or NULL. */
+struct session_task *session_find(const struct session *s, uint32_t itt);
+
+/* ---- command.c
+ * ----------------------------------------------------------------------------------- */
+
+/*
+ * Begins a SCSI command: makes its task. NULL: answered or dropped already (reject, close). The
+ * data segment follows by dataout_bytes, then command_start.
+ */
+struct session_task *command_begin(
+	struct conn *c, const struct pdu_scsi_cmd *cmd, const uint8_t *ahs, uint32_t ahs_len);
+/* The PDU is whole: gives the task to the SCSI room. */
+void command_start(struct session_task *t);
+/* The data digest of the PDU was wrong: the task was never there. */
+void command_forget(struct session_task *t);
+/* The answer is on its way: the task tag is free again and the window opens. */
+void command_answered(struct session_task *t);
+/* Nothing needs the task any more: back to the pool. */
+void command_free(struct session_task *t);
+extern const struct scsi_port_ops command_port_ops;
+
+/* ---- dataout.c
+ * ----------------------------------------------------------------------------------- */
+
+/* The header of a Data-Out: its task when the data is to be kept, or NULL (rejected, dropped). */
+struct session_task *dataout_begin(struct conn *c, const struct pdu_data_out *pdu);
+/* Some bytes of a data segment, in order. `buf` NULL: not in a receive buffer, copied. */
+void dataout_bytes(
+	struct session_task *t, struct loop_rxbuf *buf, const uint8_t *data, uint32_t len);
+/* The Data-Out PDU is whole; `final` its F bit; `digest_ok` false: the data digest was wrong. */
+void dataout_end(struct session_task *t, bool final, bool digest_ok);
+/* scsi_port_ops.get_data. */
+void dataout_want(struct scsi_task *scsi, uint32_t len);
+/* Fills the header of the next R2T that is due; false: none. */
+bool dataout_next_r2t(struct session_task *t, struct pdu_r2t *pdu);
+/* The task was aborted or its connection lost while it waited for data. */
+void dataout_give_up(struct session_task *t);
+/* Lets go of receive buffers and copies. */
+void dataout_release(struct session_task *t);
+
+/* ---- the loop's part, server.c
+ * ------------------------------------------------------------------- */
+
+struct iscsi_loop {
+	struct iscsi_server *srv;
+	struct loop *loop;
+	unsigned conn_count; /* published: read by iscsi_server_load */
+	struct list conns;
+	struct list free_tasks;      /* session_task.tx_node, warmest first */
+	struct session_task **tasks; /* by slot */
+	uint32_t task_count, task_room;
+	struct list free_batches; /* conn_batch.node */
+	bool draining;
+};
+
+struct iscsi_target {
+	struct list node;         /* in srv->targets; fixed before the loops run */
+	struct scsi_target *scsi; /* borrowed */
+	char *alias;              /* or NULL */
+	char **names;             /* initiators that may come; "*": all */
+	unsigned name_count;
+};
+
+struct iscsi_server {
+	struct iscsi_opts opts;
+	struct scsi_domain *domain;
+	struct list targets;  /* iscsi_target */
+	struct list sessions; /* session_record: the home loop's (loop 0) only */
+	uint16_t last_tsih;   /* the home loop's */
+	uint64_t last_conn;   /* atomic */
+	unsigned conn_total;  /* atomic */
+	unsigned loop_count;
+	struct iscsi_loop loops[];
+};
+
+#endif
