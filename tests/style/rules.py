@@ -196,5 +196,53 @@ def citations(tree):
                         f"{CITATIONS_PER_1000} per 1000")
 
 
+# ---- the manual and the table of keys
+
+KEYS, MANUAL = "config/keys.def", "man/kura.conf.5"
+ROW = re.compile(r'^(KEY|LIST)\((\w+),\s*(\w+)(?:,\s*(\w+),\s*(NULL|"[^"]*"))?', re.MULTILINE)
+SECTIONS = {"config": "The whole file", "portal": "Portals", "volume": "Volumes",
+            "layer": "Layers", "target": "Targets", "lun": "LUNs", "initiator": "Initiators"}
+
+
+def manual_items(tree):
+    """{(section, key): (line, text of the item)} of the manual page."""
+    items, section, current = {}, None, None
+    for number, line in enumerate(tree.lines(MANUAL), 1):
+        if line.startswith((".Ss ", ".Sh ")):
+            section, current = line[4:], None
+        elif line.startswith(".It Ic "):
+            current = (section, line[7:])
+            items[current] = (number, "")
+        elif current:
+            items[current] = (items[current][0], items[current][1] + line + "\n")
+    return items
+
+
+def promised(row):
+    """What the manual has to say of a key's default, or "" when there is nothing to say."""
+    default = row[5]
+    if row[1] == "LIST" or row[4] == "SIZE" or default in (None, '""'):
+        return ""
+    return "Must be given" if default == "NULL" else f"({default[1:-1]})"
+
+
+def manual_keys(tree):
+    """Every row of the table of keys is in the manual with its default, and nothing else is."""
+    if KEYS not in tree.paths or MANUAL not in tree.paths:
+        return
+    items = manual_items(tree)
+    rows = list(ROW.finditer(tree.text(KEYS)))
+    for row in rows:
+        line = tree.text(KEYS).count("\n", 0, row.start()) + 1
+        item = items.pop((SECTIONS.get(row[2]), row[3]), None)
+        if not item:
+            yield Fault("manual-key", KEYS, line, f"{row[2]}.{row[3]} is not in {MANUAL}")
+        elif promised(row) not in item[1]:
+            yield Fault("manual-key", MANUAL, item[0],
+                        f'{row[3]}: the page does not say "{promised(row)}"')
+    for (_, key), (line, _) in items.items():
+        yield Fault("manual-key", MANUAL, line, f"{key} is no row of {KEYS}")
+
+
 ALL = [staircase, own_header_first, libraries, lengths, length_share, prototypes, licence,
-       forbidden, citations]
+       forbidden, citations, manual_keys]

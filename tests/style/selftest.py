@@ -37,6 +37,14 @@ CLEAN = {
     "dev": "#!/bin/sh\n" + HASH + "mktemp -d\n",
     "man/k.8": '.\\" SPDX-License-Identifier: Apache-2.0\n.Dd November 22, 2026\n.Dt K 8\n.Os\n'
                ".Sh NAME\n.Nm k\n.Nd a page\n",
+    "config/keys.def": SPDX + 'LIST(config, luns, lun_count, lun, "them")\n'
+                       'KEY(lun, lun, NUMBER, NULL, "0 9", "it")\n'
+                       'KEY(lun, vendor, TEXT, "KURA", "8", "who")\n',
+    "man/kura.conf.5": '.\\" SPDX-License-Identifier: Apache-2.0\n.Dd November 22, 2026\n'
+                       ".Dt K 5\n.Os\n.Sh NAME\n.Nm k\n.Nd a page\n.Sh DESCRIPTION\n"
+                       ".Ss The whole file\n.Bl -tag -width Ds\n.It Ic luns\nThem.\n.El\n"
+                       ".Ss LUNs\n.Bl -tag -width Ds\n.It Ic lun\nMust be given.\n"
+                       ".It Ic vendor\nWho.\n(KURA)\n.El\n",
 }
 
 # name, the rule that must speak, files laid over the clean tree
@@ -106,6 +114,12 @@ SAMPLES = [
     ("layout of a header", "format", {"common/b.h": SPDX + "#define B 1\nstruct b { int c; };\n"}),
     ("a shell script that forgets its quotes", "shell",
      {"tests/run.sh": "#!/bin/sh\n" + HASH + "rm -f $1\n"}),
+    ("a key without a manual", "manual-key",
+     {"config/keys.def": CLEAN["config/keys.def"] + 'KEY(lun, naa, NAA, "", "", "id")\n'}),
+    ("a manual without its key", "manual-key",
+     {"config/keys.def": CLEAN["config/keys.def"].replace("vendor", "seller")}),
+    ("a default that the manual has wrong", "manual-key",
+     {"config/keys.def": CLEAN["config/keys.def"].replace("KURA", "OTHER")}),
     ("a manual page with a broken macro", "manual",
      {"man/k.8": CLEAN["man/k.8"] + ".Sh DESCRIPTION\n.Xx wrong\n"}),
 ]
@@ -139,7 +153,7 @@ def samples(tap):
         faults = faults_of({**CLEAN, **files})
         tap.check(faults and {f.rule for f in faults} == {rule}, f"{name}: {rule}", told(faults))
     missing = {fault.rule for fault in clean} | {s[1] for s in SAMPLES}
-    tap.check(len(missing) == 15, "every rule has a sample", f"{sorted(missing)}")
+    tap.check(len(missing) == 16, "every rule has a sample", f"{sorted(missing)}")
 
 
 def exceptions(tap):
