@@ -32,7 +32,7 @@ class Tree:
 
     @classmethod
     def of_git(cls, root):
-        names = subprocess.run(["git", "-C", root, "ls-files", "-z"], check=True,
+        names = subprocess.run(["git", "-c", "safe.directory=*", "-C", root, "ls-files", "-z"], check=True,
                                stdout=subprocess.PIPE).stdout.decode().split("\0")
         return cls(root, [n for n in names if n and os.path.isfile(os.path.join(root, n))])
 
