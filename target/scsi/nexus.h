@@ -15,6 +15,7 @@
 struct scsi_domain;
 struct scsi_target;
 struct scsi_member;
+struct scsi_map;
 
 #define SCSI_LOOPS_MAX 64
 #define SCSI_INITIATOR_MAX                                                                         \
@@ -39,16 +40,28 @@ struct scsi_everywhere {
 	struct scsi_domain *domain;
 	struct loop *origin;
 	unsigned left;
-	struct loop_post back;
 	struct scsi_everywhere_hop {
 		struct loop_post post;
 		struct scsi_everywhere *e;
 		unsigned index;
+		bool held;        /* scsi_everywhere_hold was called */
+		struct list node; /* the holder's, in scsi_member.held */
 	} hop[SCSI_LOOPS_MAX];
 };
 
-/* Runs e->each on every loop, then e->done on this one. Keeps `e` until done. */
+/* Runs e->each on every loop, on the calling one at once, then e->done on this one, later. Keeps
+ * `e` until done. */
 void scsi_everywhere(struct scsi_domain *domain, struct scsi_everywhere *e);
+
+/* The same on the calling loop alone. */
+void scsi_everywhere_here(struct scsi_domain *domain, struct loop *loop, struct scsi_everywhere *e);
+
+/* Inside e->each: this loop is not ready yet. The hop, borrowed; its node is the caller's until
+ * scsi_everywhere_ready is called with it on the same loop. */
+struct scsi_everywhere_hop *scsi_everywhere_hold(struct scsi_everywhere *e, struct loop *loop);
+
+/* Now it is. Takes the hop back. */
+void scsi_everywhere_ready(struct scsi_everywhere_hop *hop);
 
 /* ---- the nexus
  * ------------------------------------------------------------------------------------ */
@@ -72,20 +85,21 @@ struct scsi_nexus {
 	struct list node;                   /* in the loop's list of nexuses */
 	struct list tasks;                  /* scsi_task.node: submitted, not done */
 	unsigned task_count;
-	unsigned map_generation; /* of the LUN map that itl[] was made for */
-	struct scsi_itl *itl;    /* one per LUN of the map, same order */
+	const struct scsi_map *map; /* the LUN map that itl[] was made for, borrowed */
+	struct scsi_itl *itl;       /* one per LUN of the map, same order */
 	unsigned itl_count;
 	struct scsi_itl well_known;                /* REPORT LUNS well-known LUN, SPC-4 8.2 */
 	void (*drained)(struct scsi_nexus *nexus); /* after scsi_nexus_close: no task is left */
 	bool closing;
-	struct list waits;          /* task management functions waiting for tasks of this nexus */
+	struct loop_post gone;      /* brings `drained` */
+	uint64_t unknown[4];        /* opcodes that we do not know and have told the log about */
 	struct scsi_member *member; /* this loop's place in the domain */
 };
 
 /*
  * Establishes a nexus on the calling loop. `ops` and `target` are borrowed until it is closed.
- * Every LUN gets the unit attention 29/00 (SPC-4 5.14.? POWER ON, RESET, OR BUS DEVICE RESET
- * OCCURRED).
+ * Every LUN gets the unit attention 29/00, POWER ON, RESET, OR BUS DEVICE RESET OCCURRED
+ * (SAM-5 5.14).
  */
 void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struct loop *loop,
 	struct scsi_target *target, const char *initiator, const struct scsi_port_ops *ops);
@@ -129,9 +143,7 @@ struct scsi_tmf {
 		struct scsi_tmf *tmf); /* when every task concerned is gone; on the nexus's loop */
 	/* -- the SCSI room's while under way -- */
 	struct scsi_lun *lun;
-	unsigned left; /* loops, then tasks, still to come */
-	struct list node;
-	struct loop_hook later;
+	const struct scsi_map *map; /* TARGET_RESET: the LUNs concerned, borrowed from the target */
 	struct scsi_everywhere everywhere;
 };
 

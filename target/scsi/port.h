@@ -12,6 +12,8 @@ struct scsi_port_ops {
 	/*
 	 * Collect data-out: the first `len` bytes, len <= task->out_room, len > 0. Immediate and
 	 * unsolicited data count. The port calls scsi_task_data later, exactly once, never inside.
+	 * When the task is aborted meanwhile, done() comes with `aborted` set instead: the port
+	 * stops collecting and does not call scsi_task_data any more.
 	 */
 	void (*get_data)(struct scsi_task *task, uint32_t len);
 	/*

@@ -18,6 +18,7 @@
 
 struct scsi_nexus;
 struct scsi_lun;
+struct scsi_itl;
 struct scsi_command;
 
 #define SCSI_CDB_MAX    260 /* SPC-4 4.2.3: variable length CDBs */
@@ -88,15 +89,17 @@ struct scsi_task {
 	/* -- the SCSI room's own -- */
 	const struct scsi_command *cmd; /* row of commands.def; NULL: unknown opcode */
 	struct scsi_lun *lun;           /* borrowed from the nexus's LUN map; NULL: none there */
+	struct scsi_itl *itl;           /* its I_T_L nexus at submit; NULL: no such LUN */
 	struct vol_chan *chan;          /* this loop's channel to its volume */
 	struct loop_buf *in_buf;        /* owned data-in buffer or NULL */
 	struct loop_buf *work_buf;      /* owned scratch (verify, compare) or NULL */
 	uint64_t lba;                   /* blocks */
 	uint64_t blocks;
-	uint64_t step[4];       /* a command that goes in several steps keeps its place here */
-	bool abort_wanted;      /* noticed at the next door */
-	struct loop_hook later; /* to finish outside of the call that asked */
-	struct vol_io io;       /* the request to the volume */
+	uint64_t step[4];  /* a command that goes in several steps keeps its place here */
+	bool abort_wanted; /* noticed at the next door */
+	void (*next)(struct scsi_task *task); /* goes on when data-out or the volume is ready */
+	struct list finished;                 /* over, waits for the end of the turn */
+	struct vol_io io;                     /* the request to the volume */
 };
 
 /* Prepares the memory of a task once; it can be used for many commands one after another. */
@@ -111,7 +114,8 @@ void scsi_task_submit(struct scsi_nexus *nexus, struct scsi_task *task);
 /*
  * The port has what get_data asked for: out_iov, out_iovcnt, out_len are filled. `err` 0, or
  * -ECANCELED (the port gave up: connection lost or aborted), or -EPROTO (broken data sequence:
- * ends as ABORTED COMMAND, 47/xx or 4B/00). Never inside get_data.
+ * ends as ABORTED COMMAND, 4B/00) or -EBADMSG (digest: 47/05). Never inside get_data. A task that
+ * is aborted while the port collects comes back by done() first; then this is not called for it.
  */
 void scsi_task_data(struct scsi_task *task, int err);
 
