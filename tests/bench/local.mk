@@ -7,3 +7,6 @@ tests_bench_kura_bench_SOURCES = tests/bench/kura-bench.c \
 	tests/bench/login.c tests/bench/xfer.c tests/bench/disk.c \
 	tests/bench/load.h tests/bench/lane.c tests/bench/worker.c \
 	tests/bench/run.h tests/bench/run.c tests/bench/report.h tests/bench/report.c
+
+# The data check under load; kurad and the generator of the same tree.
+TESTS += tests/bench/selftest.py

@@ -153,8 +153,8 @@ static int keys_check(struct sess *s, const struct params *p)
 {
 	const struct opts *o = s->o;
 
-	if (p->header_digest > o->header_digest || p->data_digest > o->data_digest)
-		return sess_fail(s, "a digest that was not offered");
+	if (p->header_digest != o->header_digest || p->data_digest != o->data_digest)
+		return sess_fail(s, "the target does not take the digests as offered");
 	if (p->immediate > o->immediate || p->initial_r2t < o->initial_r2t)
 		return sess_fail(s, "ImmediateData or InitialR2T against the rules");
 	if (p->max_burst > o->max_burst || p->first_burst > o->first_burst)
