@@ -1,1 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += config/libconfigkura.a
+config_libconfigkura_a_SOURCES = config/config.h config/config_read.c config/keys.def config/keys.h \
+	config/keys.c config/value.h config/value.c config/iscsi_name.c config/text.h config/text.c \
+	config/report.h config/report.c config/check.c
+config_libconfigkura_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBCONFIG_CFLAGS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_config
+tests_unit_test_config_SOURCES = tests/unit/test_config.c
+tests_unit_test_config_LDADD = config/libconfigkura.a common/libcommon.a $(LIBCONFIG_LIBS) \
+	$(CMOCKA_LIBS)
+endif

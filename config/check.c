@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What no single key can tell: duplicates, references, and keys that do not go together.
+ *
+ * Look-ups by name go through a sorted index, so that a file with thousands of volumes is checked
+ * in a moment.
+ */
+#include "config/report.h"
+
+#include "common/own.h"
+#include "config/keys.h"
+#include "config/value.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct entry {
+	const char *text; /* the value, borrowed */
+	unsigned order;   /* in the file */
+	unsigned line;    /* of its object, in its own file */
+	unsigned owner;   /* a number that may share the value, or UINT_MAX */
+	char path[CFG_PATH_LEN];
+};
+
+struct index {
+	struct entry *entries;
+	unsigned count, room;
+};
+
+static __attribute__((format(printf, 5, 6))) void index_add(
+	struct index *x, const char *text, unsigned line, unsigned owner, const char *path, ...)
+{
+	struct entry *e;
+	va_list ap;
+
+	if (!text)
+		return;
+	if (x->count == x->room) {
+		x->room = x->room ? x->room * 2 : 64;
+		x->entries = reallocarray(x->entries, x->room, sizeof *x->entries);
+		own_assert(x->entries);
+	}
+	e = &x->entries[x->count];
+	*e = (struct entry){ .text = text, .order = x->count, .line = line, .owner = owner };
+	va_start(ap, path);
+	vsnprintf(e->path, sizeof e->path, path, ap);
+	va_end(ap);
+	x->count++;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+	int by_text = strcmp(x->text, y->text);
+
+	return by_text ? by_text : x->order < y->order ? -1 : x->order > y->order;
+}
+
+static void index_sort(struct index *x)
+{
+	if (x->count)
+		qsort(x->entries, x->count, sizeof *x->entries, compare);
+}
+
+static void index_fini(struct index *x)
+{
+	free(x->entries);
+}
+
+/* The first entry with this text, or NULL. The index is sorted. */
+static const struct entry *index_find(const struct index *x, const char *text)
+{
+	unsigned low = 0, high = x->count;
+
+	while (low < high) {
+		unsigned mid = low + (high - low) / 2;
+
+		if (strcmp(x->entries[mid].text, text) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < x->count && !strcmp(x->entries[low].text, text) ? &x->entries[low] : NULL;
+}
+
+/* Sorts, and reports each entry that repeats another one of a different owner. */
+static void report_twins(struct index *x, struct cfg_report *r, const char *advice)
+{
+	index_sort(x);
+	for (unsigned i = 1; i < x->count; i++) {
+		const struct entry *e = &x->entries[i], *first = index_find(x, e->text);
+
+		if (first == e || (e->owner != UINT32_MAX && e->owner == first->owner))
+			continue;
+		cfg_report_error(r, e->path, "\"%.100s\" is taken by %s in line %u; %s", e->text,
+			first->path, first->line, advice);
+	}
+}
+
+/* ---- portals ------------------------------------------------------------------------------------
+ */
+
+/* Whether both would listen on the same address and port. */
+static bool portals_clash(const struct cfg_portal *a, const struct cfg_portal *b)
+{
+	if (!a->address || !b->address || a->port != b->port || !a->port)
+		return false;
+	return !strcmp(a->address, b->address) || !strcmp(a->address, "*") ||
+	       !strcmp(b->address, "*");
+}
+
+static void check_portals(const struct config *cfg, struct cfg_report *r)
+{
+	char path[CFG_PATH_LEN];
+
+	if (cfg->portals && !cfg->portal_count)
+		cfg_report_error(r, "portals",
+			"has no portal; write one, or leave it out for every address");
+	if (cfg->portal_count > CFG_PORTALS_MAX) {
+		cfg_report_error(r, "portals", "has %u portals; at most %u go here",
+			cfg->portal_count, CFG_PORTALS_MAX);
+		return;
+	}
+	for (unsigned i = 1; i < cfg->portal_count; i++) {
+		unsigned k = 0;
+
+		while (k < i && !portals_clash(&cfg->portals[i], &cfg->portals[k]))
+			k++;
+		snprintf(path, sizeof path, "portals[%u]", i);
+		if (k < i)
+			cfg_report_error(r, path,
+				"\"%s\" port %u is taken by portals[%u] in line %u; "
+				"write each address and port once",
+				cfg->portals[i].address, cfg->portals[i].port, k,
+				cfg->portals[k].where.line);
+	}
+}
+
+/* ---- volumes ------------------------------------------------------------------------------------
+ */
+
+/* The path of a key of a volume. */
+static const char *vol_path(char out[CFG_PATH_LEN], unsigned i, const char *key)
+{
+	snprintf(out, CFG_PATH_LEN, "volumes[%u].%s", i, key);
+	return out;
+}
+
+static void check_size(const struct cfg_volume *v, unsigned i, struct cfg_report *r)
+{
+	char path[CFG_PATH_LEN];
+
+	if (v->size && v->size % v->block_size)
+		cfg_report_error(r, vol_path(path, i, "size"),
+			"%" PRIu64 " is not a multiple of the block size %u; %" PRIu64
+			" would be the next one",
+			v->size, v->block_size, (v->size / v->block_size + 1) * v->block_size);
+}
+
+static void check_blocks(const struct cfg_volume *v, unsigned i, struct cfg_report *r)
+{
+	uint32_t physical = v->physical_block_size;
+	char path[CFG_PATH_LEN];
+
+	if (v->block_size != 512 && v->block_size != 4096)
+		cfg_report_error(r, vol_path(path, i, "block_size"),
+			"%u is not possible; write 512 or 4096", v->block_size);
+	else
+		check_size(v, i, r);
+	if (physical && (physical < v->block_size || (physical & (physical - 1))))
+		cfg_report_error(r, vol_path(path, i, "physical_block_size"),
+			"%u is not possible; write a power of two from %u, the block size, on",
+			physical, v->block_size);
+}
+
+/* Which of path and size a store takes. */
+static const struct store_rule {
+	const char *store;
+	bool path, size_must, size_may;
+} store_rules[] = {
+	{ "file", true, false, true },
+	{ "block", true, false, false },
+	{ "mem", false, true, true },
+	{ "null", false, true, true },
+};
+
+static const struct store_rule *rule_of(const struct cfg_volume *v)
+{
+	for (size_t i = 0; v->store && i < own_array_len(store_rules); i++) {
+		if (!strcmp(store_rules[i].store, v->store))
+			return &store_rules[i];
+	}
+	return NULL;
+}
+
+static void check_store(const struct cfg_volume *v, unsigned i, struct cfg_report *r)
+{
+	const struct store_rule *rule = rule_of(v);
+	char path[CFG_PATH_LEN];
+
+	if (!rule)
+		return;
+	if (rule->path && !v->path)
+		cfg_report_error(r, vol_path(path, i, "path"),
+			"is missing; store \"%s\" needs the path of the %s", v->store,
+			*v->store == 'f' ? "file" : "block device");
+	if (!rule->path && v->path)
+		cfg_report_error(r, vol_path(path, i, "path"),
+			"does not go with store \"%s\", which keeps nothing on a disk; remove it",
+			v->store);
+	if (rule->size_must && !v->size)
+		cfg_report_error(r, vol_path(path, i, "size"),
+			"is missing; store \"%s\" needs a size such as \"1G\"", v->store);
+	if (!rule->size_may && v->size)
+		cfg_report_error(r, vol_path(path, i, "size"),
+			"does not go with store \"%s\", a device is as large as it is; remove it",
+			v->store);
+	if (v->cache == CFG_CACHE_DIRECT && *v->store != 'f' && *v->store != 'b')
+		cfg_report_error(r, vol_path(path, i, "cache"),
+			"does not go with store \"%s\", which has no file; remove it", v->store);
+	if (v->layer_count > CFG_LAYERS_MAX)
+		cfg_report_error(r, vol_path(path, i, "layers"),
+			"has %u layers; at most %u go here", v->layer_count, CFG_LAYERS_MAX);
+}
+
+static void check_volumes(const struct config *cfg, struct cfg_report *r, struct index *names)
+{
+	struct index own_cleanup(index_fini) paths = { 0 }, own_cleanup(index_fini) uuids = { 0 };
+
+	for (unsigned i = 0; i < cfg->volume_count; i++) {
+		const struct cfg_volume *v = &cfg->volumes[i];
+
+		check_blocks(v, i, r);
+		check_store(v, i, r);
+		index_add(names, v->name, v->where.line, UINT32_MAX, "volumes[%u].name", i);
+		index_add(&paths, v->path, v->where.line, UINT32_MAX, "volumes[%u].path", i);
+		index_add(&uuids, v->uuid, v->where.line, UINT32_MAX, "volumes[%u].uuid", i);
+	}
+	report_twins(names, r, "give each volume a name of its own");
+	report_twins(&paths, r,
+		"two volumes on the same bytes destroy each other; map one volume twice "
+		"instead");
+	report_twins(&uuids, r, "initiators would take the two for one disk");
+}
+
+/* ---- targets ------------------------------------------------------------------------------------
+ */
+
+/* Writes the names of the volumes, as many as fit, and the one that is near to `name`. */
+static void describe_volumes(const struct config *cfg, const char *name, char *out, size_t room)
+{
+	const char *near = NULL;
+	unsigned best = UINT32_MAX;
+	size_t used = 0;
+
+	*out = '\0';
+	for (unsigned i = 0; i < cfg->volume_count; i++) {
+		const char *v = cfg->volumes[i].name;
+
+		if (!v)
+			continue;
+		if (cfg_is_near(name, v, &best))
+			near = v;
+		if (used + strlen(v) + 8 < room)
+			used += (size_t)snprintf(
+				out + used, room - used, "%s%s", used ? ", " : "", v);
+		else if (strcmp(out + used - 3, "..."))
+			used += (size_t)snprintf(out + used, room - used, ", ...");
+	}
+	if (near)
+		snprintf(out + used, room - used, " (did you mean \"%s\"?)", near);
+}
+
+struct lun_check {
+	const struct config *cfg;
+	struct cfg_report *r;
+	const struct index *names;  /* of volumes */
+	bool names_complete;        /* no volume lost its name to a mistake */
+	struct index naas, serials; /* given by hand */
+};
+
+static void check_volume_known(struct lun_check *c, const char *volume, const char *path)
+{
+	char text[300];
+
+	if (!volume || !c->names_complete || index_find(c->names, volume))
+		return;
+	if (!c->cfg->volume_count) {
+		cfg_report_error(c->r, path,
+			"no volume is called \"%.64s\"; there are no volumes, write "
+			"volumes = ( { name = ...; store = ...; } );",
+			volume);
+		return;
+	}
+	describe_volumes(c->cfg, volume, text, sizeof text - 90);
+	cfg_report_error(
+		c->r, path, "no volume is called \"%.64s\"; volumes are: %s", volume, text);
+}
+
+/* The number of the volume that a LUN serves, or UINT_MAX. */
+static unsigned volume_number(const struct lun_check *c, const struct cfg_lun *lun)
+{
+	const struct entry *e = lun->volume ? index_find(c->names, lun->volume) : NULL;
+
+	return e ? e->order : UINT32_MAX;
+}
+
+/* Fields of LUNs that were refused are out of range or NULL. */
+static void check_luns(struct lun_check *c, const struct cfg_target *t, unsigned ti)
+{
+	unsigned *line_of own_free = own_calloc(CFG_LUN_MAX + 1, sizeof *line_of);
+	char path[CFG_PATH_LEN];
+
+	if (t->lun_count > CFG_LUNS_MAX) {
+		snprintf(path, sizeof path, "targets[%u].luns", ti);
+		cfg_report_error(
+			c->r, path, "has %u LUNs; at most %u go here", t->lun_count, CFG_LUNS_MAX);
+	}
+	for (unsigned i = 0; i < t->lun_count; i++) {
+		const struct cfg_lun *lun = &t->luns[i];
+		unsigned volume = volume_number(c, lun);
+
+		snprintf(path, sizeof path, "targets[%u].luns[%u].volume", ti, i);
+		check_volume_known(c, lun->volume, path);
+		index_add(&c->naas, lun->naa, lun->where.line, volume, "targets[%u].luns[%u].naa",
+			ti, i);
+		index_add(&c->serials, lun->serial, lun->where.line, volume,
+			"targets[%u].luns[%u].serial", ti, i);
+		if (lun->lun > CFG_LUN_MAX)
+			continue;
+		snprintf(path, sizeof path, "targets[%u].luns[%u].lun", ti, i);
+		if (line_of[lun->lun])
+			cfg_report_error(c->r, path,
+				"%u is taken by the LUN in line %u; give each LUN of a "
+				"target a number of its own",
+				lun->lun, line_of[lun->lun]);
+		line_of[lun->lun] = lun->where.line;
+	}
+}
+
+static void check_initiators(const struct cfg_target *t, unsigned ti, struct cfg_report *r)
+{
+	struct index own_cleanup(index_fini) x = { 0 };
+
+	for (unsigned i = 0; i < t->initiator_count; i++)
+		index_add(&x, t->initiators[i].name, t->initiators[i].where.line, UINT32_MAX,
+			"targets[%u].initiators[%u].name", ti, i);
+	report_twins(&x, r, "write each initiator once");
+}
+
+static void warn_target(const struct cfg_target *t, unsigned ti, struct cfg_report *r)
+{
+	char path[CFG_PATH_LEN];
+
+	snprintf(path, sizeof path, "targets[%u]", ti);
+	if (!t->initiator_count)
+		cfg_report_warning(r, path,
+			"nobody may log in; list who may: "
+			"initiators = ( { name = \"iqn...\"; } ), or \"*\" for anybody");
+	if (!t->lun_count)
+		cfg_report_warning(
+			r, path, "has no LUN; write luns = ( { lun = 0; volume = ...; } )");
+}
+
+static bool all_named(const struct config *cfg)
+{
+	for (unsigned i = 0; i < cfg->volume_count; i++) {
+		if (!cfg->volumes[i].name)
+			return false;
+	}
+	return true;
+}
+
+static void check_targets(
+	const struct config *cfg, struct cfg_report *r, const struct index *volumes)
+{
+	struct lun_check c = {
+		.cfg = cfg, .r = r, .names = volumes, .names_complete = all_named(cfg)
+	};
+	struct index own_cleanup(index_fini) names = { 0 };
+
+	for (unsigned i = 0; i < cfg->target_count; i++) {
+		const struct cfg_target *t = &cfg->targets[i];
+
+		index_add(&names, t->name, t->where.line, UINT32_MAX, "targets[%u].name", i);
+		check_luns(&c, t, i);
+		check_initiators(t, i, r);
+		warn_target(t, i, r);
+	}
+	report_twins(&names, r, "give each target a name of its own");
+	report_twins(&c.naas, r, "initiators would take the two volumes for one disk");
+	report_twins(&c.serials, r, "initiators would take the two volumes for one disk");
+	index_fini(&c.naas);
+	index_fini(&c.serials);
+}
+
+void cfg_check(const struct config *cfg, struct cfg_report *r)
+{
+	struct index own_cleanup(index_fini) volumes = { 0 };
+
+	check_portals(cfg, r);
+	check_volumes(cfg, r, &volumes);
+	check_targets(cfg, r, &volumes);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From text to struct config: libconfig parses, the rows of keys.def decide what is right.
+ *
+ * Each value is stored or answered with a mistake, reading goes on, and the checks over the whole
+ * run on what is there: a person sees all mistakes at once. Only broken syntax ends it early.
+ */
+#include "config/config.h"
+
+#include "common/own.h"
+#include "config/keys.h"
+#include "config/report.h"
+#include "config/value.h"
+
+#include <libconfig.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct reader {
+	config_t tree;        /* libconfig's */
+	struct cfg_text text; /* what was parsed */
+	struct cfg_report report;
+	struct config *cfg; /* what is being filled */
+};
+
+static void read_object(
+	struct reader *rd, config_setting_t *group, enum cfg_object object, void *out);
+
+/* ---- where things are
+ * ---------------------------------------------------------------------------- */
+
+/* The path of a setting as a person would write it; `out` has room for CFG_PATH_LEN. */
+static void path_of(const config_setting_t *s, char *out)
+{
+	const config_setting_t *parent = s->parent;
+
+	*out = '\0';
+	if (!parent)
+		return;
+	path_of(parent, out);
+	size_t used = strlen(out), room = CFG_PATH_LEN - used;
+
+	if (s->name)
+		snprintf(out + used, room, "%s%.60s", used ? "." : "", s->name);
+	else
+		snprintf(out + used, room, "[%d]", config_setting_index(s));
+}
+
+/* The child of `s` that the front of a path names; *path moves behind it. */
+static config_setting_t *child(config_setting_t *s, const char **path)
+{
+	char name[CFG_PATH_LEN];
+	size_t n;
+
+	*path += **path == '.';
+	if (**path == '[') {
+		char *end;
+		unsigned long i = strtoul(*path + 1, &end, 10);
+
+		*path = end + (*end == ']');
+		return config_setting_is_aggregate(s) ? config_setting_get_elem(s, (unsigned)i)
+						      : NULL;
+	}
+	n = strcspn(*path, ".[");
+	snprintf(name, sizeof name, "%.*s", (int)n, *path);
+	*path += n;
+	return config_setting_is_group(s) ? config_setting_get_member(s, name) : NULL;
+}
+
+static unsigned line_of(void *arg, const char *path)
+{
+	struct reader *rd = arg;
+	config_setting_t *s = config_root_setting(&rd->tree);
+	unsigned line = 0;
+
+	while (s && *path) {
+		s = child(s, &path);
+		if (s)
+			line = s->line;
+	}
+	return line;
+}
+
+static __attribute__((format(printf, 3, 4))) void mistake(
+	struct reader *rd, const config_setting_t *s, const char *fmt, ...)
+{
+	char path[CFG_PATH_LEN], text[CFG_WHY_LEN];
+	va_list ap;
+
+	path_of(s, path);
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	cfg_report_error_at(&rd->report, s->line, path, "%s", text);
+}
+
+static struct cfg_where where_of(const struct reader *rd, const config_setting_t *s)
+{
+	struct cfg_where w = { 0 };
+	const char *file = cfg_text_where(&rd->text, s->line, &w.line);
+
+	for (unsigned i = 0; i < rd->text.file_count; i++) {
+		if (rd->text.files[i] == file)
+			w.file = rd->cfg->files[i];
+	}
+	return w;
+}
+
+/* ---- values
+ * -------------------------------------------------------------------------------------- */
+
+static struct cfg_value value_of(const config_setting_t *s)
+{
+	struct cfg_value v = { .kind = CFG_KIND_LIST };
+	bool hex = config_setting_get_format(s) == CONFIG_FORMAT_HEX;
+
+	switch (config_setting_type(s)) {
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		v.kind = hex ? CFG_KIND_HEX : CFG_KIND_NUMBER;
+		v.number = config_setting_get_int64(s);
+		break;
+	case CONFIG_TYPE_FLOAT:
+		v.kind = CFG_KIND_FLOAT;
+		break;
+	case CONFIG_TYPE_BOOL:
+		v.kind = CFG_KIND_BOOL;
+		v.flag = config_setting_get_bool(s);
+		break;
+	case CONFIG_TYPE_STRING:
+		v.kind = CFG_KIND_STRING;
+		v.string = config_setting_get_string(s);
+		break;
+	}
+	return v;
+}
+
+static void read_list(struct reader *rd, config_setting_t *s, const struct cfg_key *key, void *out)
+{
+	size_t size = cfg_objects[key->item].size;
+	unsigned n;
+	char *items;
+
+	if (!config_setting_is_list(s)) {
+		mistake(rd, s, "is not a list; write %s = ( { ... }, { ... } );", key->name);
+		return;
+	}
+	n = (unsigned)config_setting_length(s);
+	items = own_calloc(n + 1, size);
+	memcpy(cfg_key_field(key, out), &items, sizeof items);
+	memcpy((char *)out + key->count_offset, &n, sizeof n);
+	for (unsigned i = 0; i < n; i++)
+		read_object(rd, config_setting_get_elem(s, i), key->item, items + i * size);
+}
+
+static void unknown_key(struct reader *rd, const config_setting_t *s, enum cfg_object object)
+{
+	const struct cfg_key *k = NULL;
+	const char *near = NULL;
+	unsigned best = UINT32_MAX;
+	char names[240] = "";
+	size_t used = 0;
+
+	while ((k = cfg_key_next(object, k))) {
+		if (cfg_is_near(s->name, k->name, &best))
+			near = k->name;
+		if (used < sizeof names)
+			used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+				used ? ", " : "", k->name);
+	}
+	mistake(rd, s, "no such key in %s; %s%s%skeys are: %s", cfg_objects[object].name,
+		near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "", names);
+}
+
+static void read_key(struct reader *rd, config_setting_t *s, enum cfg_object object, void *out)
+{
+	const struct cfg_key *key = cfg_key_find(object, s->name);
+	struct cfg_value value = value_of(s);
+	char why[CFG_WHY_LEN];
+
+	if (!key)
+		unknown_key(rd, s, object);
+	else if (key->type == CFG_TYPE_LIST)
+		read_list(rd, s, key, out);
+	else if (cfg_value_set(key, out, &value, why))
+		mistake(rd, s, "%s", why);
+}
+
+static void check_missing(struct reader *rd, const config_setting_t *group, enum cfg_object object)
+{
+	const struct cfg_key *k = NULL;
+
+	while ((k = cfg_key_next(object, k))) {
+		if (!k->deflt && !config_setting_get_member(group, k->name))
+			mistake(rd, group, "has no %s; write %s = ...; (%s)", k->name, k->name,
+				k->help);
+	}
+}
+
+/* Numbers that must be given begin out of their range, so that the checks pass over them. */
+static void mark_unset(enum cfg_object object, void *out)
+{
+	const struct cfg_key *k = NULL;
+
+	while ((k = cfg_key_next(object, k))) {
+		if (!k->deflt && k->type == CFG_TYPE_NUMBER)
+			memset(cfg_key_field(k, out), 0xff, k->width);
+	}
+}
+
+static void read_object(
+	struct reader *rd, config_setting_t *group, enum cfg_object object, void *out)
+{
+	const struct cfg_object_info *info = &cfg_objects[object];
+
+	cfg_set_defaults(object, out);
+	mark_unset(object, out);
+	if (info->where != CFG_NO_WHERE) {
+		struct cfg_where w = where_of(rd, group);
+
+		memcpy((char *)out + info->where, &w, sizeof w);
+	}
+	if (!config_setting_is_group(group)) {
+		mistake(rd, group, "is not %s; write { %s = ...; ... }", info->name,
+			cfg_key_next(object, NULL)->name);
+		return;
+	}
+	for (unsigned i = 0; i < (unsigned)config_setting_length(group); i++)
+		read_key(rd, config_setting_get_elem(group, i), object, out);
+	check_missing(rd, group, object);
+}
+
+/* ---- the whole
+ * ----------------------------------------------------------------------------------- */
+
+static void default_portal(struct config *cfg)
+{
+	if (cfg->portal_count)
+		return;
+	free(cfg->portals);
+	cfg->portals = own_calloc(1, sizeof *cfg->portals);
+	cfg->portal_count = 1;
+	cfg->portals[0].where.file = cfg->files[0];
+	cfg_set_defaults(CFG_OBJECT_portal, cfg->portals);
+}
+
+static void syntax_error(struct reader *rd)
+{
+	unsigned line = (unsigned)config_error_line(&rd->tree);
+	const char *what = config_error_text(&rd->tree);
+	size_t len;
+	const char *near = cfg_text_line(&rd->text, line, &len);
+
+	if (what && !strcmp(what, "syntax error"))
+		cfg_report_error_at(&rd->report, line, "",
+			"syntax error at \"%.*s\"; is a ';' or ',' missing before it, a bracket or "
+			"quote "
+			"left open, or a word without quotes?",
+			(int)(len < 60 ? len : 60), near);
+	else
+		cfg_report_error_at(&rd->report, line, "",
+			"%s at \"%.*s\"; write it only once and in one "
+			"form",
+			what ? what : "cannot be parsed", (int)(len < 60 ? len : 60), near);
+}
+
+static void parse(struct reader *rd)
+{
+	struct cfg_text *t = &rd->text;
+
+	rd->cfg = cfg_new(t->files[0]);
+	rd->cfg->file_count = t->file_count;
+	rd->cfg->files = own_calloc(t->file_count, sizeof *rd->cfg->files);
+	for (unsigned i = 0; i < t->file_count; i++)
+		rd->cfg->files[i] = own_strdup(t->files[i]);
+	/* All includes are resolved; whatever is left must not open anything. */
+	config_set_include_dir(&rd->tree, "/dev/null");
+	if (!config_read_string(&rd->tree, t->data)) {
+		syntax_error(rd);
+		return;
+	}
+	read_object(rd, config_root_setting(&rd->tree), CFG_OBJECT_config, rd->cfg);
+	cfg_check(rd->cfg, &rd->report);
+	default_portal(rd->cfg);
+}
+
+/* What was read, or NULL when there were mistakes; everything else is released. Takes `rd`. */
+static struct config *finish(struct reader *rd, unsigned *count)
+{
+	struct config *cfg = own_take(rd->cfg);
+
+	*count = rd->report.count;
+	if (rd->report.count) {
+		cfg_free(cfg);
+		cfg = NULL;
+	} else {
+		cfg->warnings = own_take(rd->report.warnings);
+		cfg->warning_count = rd->report.warning_count;
+	}
+	config_destroy(&rd->tree);
+	cfg_text_fini(&rd->text);
+	cfg_report_fini(&rd->report);
+	return cfg;
+}
+
+static void begin(struct reader *rd, struct cfg_error *errors, unsigned max)
+{
+	config_init(&rd->tree);
+	cfg_report_init(&rd->report, errors, max);
+	rd->report.text = &rd->text;
+	rd->report.line_of = line_of;
+	rd->report.arg = rd;
+}
+
+struct config *cfg_read(const char *path, struct cfg_error *errors, unsigned max, unsigned *count)
+{
+	struct reader rd = { 0 };
+
+	begin(&rd, errors, max);
+	if (cfg_text_read(&rd.text, path))
+		cfg_report_error_at(&rd.report, rd.text.fault_line, "", "%s", rd.text.fault);
+	else
+		parse(&rd);
+	return finish(&rd, count);
+}
+
+struct config *cfg_read_text(const char *text, size_t len, const char *name,
+	struct cfg_error *errors, unsigned max, unsigned *count)
+{
+	struct reader rd = { 0 };
+
+	begin(&rd, errors, max);
+	if (cfg_text_take(&rd.text, text, len, name))
+		cfg_report_error_at(&rd.report, rd.text.fault_line, "", "%s", rd.text.fault);
+	else
+		parse(&rd);
+	return finish(&rd, count);
+}

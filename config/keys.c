@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of keys, and what follows from it alone: look-ups, defaults, freeing. */
+#include "config/keys.h"
+
+#include "common/own.h"
+#include "config/value.h"
+
+#include <string.h>
+
+#define CFG_STRUCT_config    struct config
+#define CFG_STRUCT_portal    struct cfg_portal
+#define CFG_STRUCT_volume    struct cfg_volume
+#define CFG_STRUCT_layer     struct cfg_layer
+#define CFG_STRUCT_target    struct cfg_target
+#define CFG_STRUCT_lun       struct cfg_lun
+#define CFG_STRUCT_initiator struct cfg_initiator
+
+#define CFG_WIDTH(object, field) sizeof(((CFG_STRUCT_##object *)NULL)->field)
+
+const struct cfg_key cfg_keys[] = {
+#define KEY(o, field, kind, default_text, limit_text, help_text)                                   \
+	{ .object = CFG_OBJECT_##o,                                                                \
+		.type = CFG_TYPE_##kind,                                                           \
+		.name = #field,                                                                    \
+		.deflt = default_text,                                                             \
+		.limits = limit_text,                                                              \
+		.help = help_text,                                                                 \
+		.offset = offsetof(CFG_STRUCT_##o, field),                                         \
+		.width = CFG_WIDTH(o, field) },
+#define LIST(o, field, counter, what, help_text)                                                   \
+	{ .object = CFG_OBJECT_##o,                                                                \
+		.type = CFG_TYPE_LIST,                                                             \
+		.name = #field,                                                                    \
+		.deflt = "",                                                                       \
+		.limits = "",                                                                      \
+		.help = help_text,                                                                 \
+		.offset = offsetof(CFG_STRUCT_##o, field),                                         \
+		.width = CFG_WIDTH(o, field),                                                      \
+		.count_offset = offsetof(CFG_STRUCT_##o, counter),                                 \
+		.item = CFG_OBJECT_##what },
+#include "config/keys.def"
+#undef KEY
+#undef LIST
+};
+const unsigned cfg_key_count = own_array_len(cfg_keys);
+
+#define CFG_INFO(o, text, where_offset)                                                            \
+	[CFG_OBJECT_##o] = { .name = text, .size = sizeof(CFG_STRUCT_##o), .where = where_offset }
+#define CFG_INFO_AT(o, text) CFG_INFO(o, text, offsetof(CFG_STRUCT_##o, where))
+
+const struct cfg_object_info cfg_objects[CFG_OBJECT_COUNT] = {
+	CFG_INFO(config, "the file", CFG_NO_WHERE),
+	CFG_INFO_AT(portal, "a portal"),
+	CFG_INFO_AT(volume, "a volume"),
+	CFG_INFO(layer, "a layer", CFG_NO_WHERE),
+	CFG_INFO_AT(target, "a target"),
+	CFG_INFO_AT(lun, "a LUN"),
+	CFG_INFO_AT(initiator, "an initiator"),
+};
+
+const struct cfg_key *cfg_key_next(enum cfg_object object, const struct cfg_key *after)
+{
+	const struct cfg_key *end = cfg_keys + cfg_key_count;
+
+	for (const struct cfg_key *k = after ? after + 1 : cfg_keys; k < end; k++) {
+		if (k->object == object)
+			return k;
+	}
+	return NULL;
+}
+
+const struct cfg_key *cfg_key_find(enum cfg_object object, const char *name)
+{
+	const struct cfg_key *k = NULL;
+
+	while ((k = cfg_key_next(object, k))) {
+		if (!strcmp(k->name, name))
+			return k;
+	}
+	return NULL;
+}
+
+#define CFG_DISTANCE_LEN 64
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+unsigned cfg_distance(const char *a, const char *b, unsigned max)
+{
+	unsigned rows[3][CFG_DISTANCE_LEN + 1];
+	size_t la = strlen(a), lb = strlen(b);
+	unsigned *before = rows[0], *last = rows[1], *now = rows[2];
+
+	if (la > CFG_DISTANCE_LEN || lb > CFG_DISTANCE_LEN)
+		return max + 1;
+	for (unsigned j = 0; j <= lb; j++)
+		before[j] = last[j] = j;
+	for (unsigned i = 1; i <= la; i++) {
+		now[0] = i;
+		for (unsigned j = 1; j <= lb; j++) {
+			now[j] = min3(
+				last[j] + 1, now[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+				now[j] > before[j - 2] + 1)
+				now[j] = before[j - 2] + 1;
+		}
+		unsigned *oldest = before;
+		before = last;
+		last = now;
+		now = oldest;
+	}
+	return last[lb] > max ? max + 1 : last[lb];
+}
+
+bool cfg_is_near(const char *a, const char *b, unsigned *best)
+{
+	size_t len = strlen(a);
+	unsigned allowed = len < 3 ? 1 : len < 8 ? 2 : 3;
+	unsigned d = cfg_distance(a, b, allowed);
+
+	if (d > allowed || d >= *best)
+		return false;
+	*best = d;
+	return true;
+}
+
+void *cfg_key_items(const struct cfg_key *key, void *object, unsigned *count)
+{
+	void *items;
+
+	memcpy(count, (char *)object + key->count_offset, sizeof *count);
+	memcpy(&items, cfg_key_field(key, object), sizeof items);
+	return items;
+}
+
+void cfg_set_defaults(enum cfg_object object, void *out)
+{
+	const struct cfg_key *k = NULL;
+
+	while ((k = cfg_key_next(object, k))) {
+		if (k->type != CFG_TYPE_LIST && k->deflt && *k->deflt)
+			cfg_value_set_default(k, out);
+	}
+}
+
+struct config *cfg_new(const char *file)
+{
+	struct config *cfg = own_calloc(1, sizeof *cfg);
+
+	cfg->file = own_strdup(file);
+	cfg_set_defaults(CFG_OBJECT_config, cfg);
+	return cfg;
+}
+
+static void fini_items(const struct cfg_key *key, void *object)
+{
+	unsigned count;
+	char *items = cfg_key_items(key, object, &count);
+
+	for (unsigned i = 0; i < count; i++)
+		cfg_fini_object(key->item, items + i * cfg_objects[key->item].size);
+	free(items);
+}
+
+void cfg_fini_object(enum cfg_object object, void *p)
+{
+	const struct cfg_key *k = NULL;
+
+	while ((k = cfg_key_next(object, k))) {
+		if (k->type == CFG_TYPE_LIST) {
+			fini_items(k, p);
+		} else if (k->type >= CFG_TYPE_WORD) {
+			char *text;
+
+			memcpy(&text, cfg_key_field(k, p), sizeof text);
+			free(text);
+		}
+	}
+}
+
+void cfg_free(struct config *cfg)
+{
+	if (!cfg)
+		return;
+	cfg_fini_object(CFG_OBJECT_config, cfg);
+	for (unsigned i = 0; i < cfg->file_count; i++)
+		free(cfg->files[i]);
+	free(cfg->files);
+	free(cfg->warnings);
+	free(cfg->file);
+	free(cfg);
+}

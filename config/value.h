@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * value.h: one value of the configuration: checked against its row of keys.def and stored.
+ *
+ * Every refusal is a half sentence of the form "what is wrong; what would be right".
+ */
+#ifndef KURA_CONFIG_VALUE_H
+#define KURA_CONFIG_VALUE_H
+
+#include "config/keys.h"
+
+#define CFG_WHY_LEN 400 /* room for a refusal */
+
+enum cfg_kind {
+	CFG_KIND_NUMBER,
+	CFG_KIND_STRING,
+	CFG_KIND_BOOL,
+	CFG_KIND_FLOAT,
+	CFG_KIND_HEX,  /* a number written as 0x.. */
+	CFG_KIND_LIST, /* list, array or group */
+};
+
+struct cfg_value {
+	enum cfg_kind kind;
+	int64_t number;     /* NUMBER */
+	bool flag;          /* BOOL */
+	const char *string; /* STRING, borrowed */
+};
+
+/* Writes a refusal into `why` (CFG_WHY_LEN); always -EINVAL. Any thread. */
+int cfg_refuse(char *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Stores `value` in the field of `key`; 0, or -EINVAL with a refusal in `why` (CFG_WHY_LEN). The
+ * field is left as it was on refusal. Any thread. */
+int cfg_value_set(
+	const struct cfg_key *key, void *object, const struct cfg_value *value, char *why);
+
+/* Stores the default of `key`, which must have one. */
+void cfg_value_set_default(const struct cfg_key *key, void *object);
+
+/* Bytes of "20G", "512", with K, M, G, T as powers of 1024; 0 or -EINVAL, -ERANGE. Any thread. */
+int cfg_size_parse(const char *text, uint64_t *bytes);
+
+/* Writes bytes as short as they go, "20G"; `out` has room for 24. Any thread. */
+void cfg_size_format(uint64_t bytes, char *out);
+
+/*
+ * The normal form of an iSCSI name (RFC 7143 4.2.7, RFC 3722) in `out`, which has room for
+ * CFG_ISCSI_NAME_MAX + 1; 0, or -EINVAL with a refusal in `why` (CFG_WHY_LEN). Any thread.
+ */
+int cfg_iscsi_name(const char *text, char *out, char *why);
+#define CFG_ISCSI_NAME_MAX 223
+
+#endif
