@@ -1,1 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+# Run by `./dev check`; it needs a kurad and the clients of other people.
+EXTRA_DIST += \
+	tests/conform/clients.py \
+	tests/conform/expected.txt \
+	tests/conform/run.py

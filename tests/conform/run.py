@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs Debian's iscsi-test-cu, and the other foreign clients, against kurad; prints TAP.
+
+    tests/conform/run.py [--jobs N] [--only WORD] [--list] [--suite cu|clients]
+
+Every test of iscsi-test-cu is a process of its own on a fresh kurad with a time-out.  A test that
+may not pass yet stands in expected.txt with its reason and is reported as a skip; one that stands
+there and passes is a failure, so that the list gets shorter.  CUnit counts a skipped test as
+passed, hence the output is read for [SKIPPED].
+"""
+
+import argparse
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
+
+import clients  # noqa: E402
+import kurad  # noqa: E402
+import tapout  # noqa: E402
+
+TARGET = "iqn.2026-11.kura.test:conform"
+TEST_SECONDS = 60 * float(os.environ.get("KURA_TEST_SLOW", "1"))
+FAMILY = "ALL."
+
+# What the LUN is like for a test: the first row whose beginning fits adds to the usual volume.
+USUAL = {"name": "disk", "store": "file", "path": "@SCRATCH@/disk.img", "size": "512M",
+         "thin": True, "physical_block_size": 4096}
+VARIANTS = [
+    ("ALL.NoMedia.", {"removable": True}),
+    ("ALL.StartStopUnit.", {"removable": True}),
+    ("ALL.PreventAllow.", {"removable": True}),
+    ("ALL.ReadOnly.", {"readonly": True}),
+]
+TWO_PATHS = ("ALL.MultipathIO.",)
+
+
+def all_tests():
+    """The names of all tests, FAMILY.SUITE.TEST."""
+    out = subprocess.run(["iscsi-test-cu", "--list"], stdout=subprocess.PIPE, text=True,
+                         check=True, timeout=30).stdout
+    return [n for n in out.split() if n.startswith(FAMILY) and n.count(".") == 2]
+
+
+def expectations():
+    """expected.txt: test name to the reason why it does not pass yet."""
+    reasons = {}
+    with open(os.path.join(HERE, "expected.txt"), encoding="utf-8") as f:
+        for line in f:
+            line = line.strip()
+            if line and not line.startswith("#"):
+                name, _, reason = line.partition(" ")
+                reasons[name] = reason.strip()
+    return reasons
+
+
+def volume_for(name):
+    volume = dict(USUAL)
+    for start, more in VARIANTS:
+        if name.startswith(start):
+            volume.update(more)
+    if volume.get("readonly"):
+        volume.update({"store": "mem"})
+        del volume["path"]
+    return volume
+
+
+def config_for(name):
+    portals = [{"address": "127.0.0.1", "port": 0}]
+    if name.startswith(TWO_PATHS):
+        portals.append({"address": "127.0.0.2", "port": 0})
+    return kurad.one_target(TARGET, [volume_for(name)], portals=portals)
+
+
+# --- one test of iscsi-test-cu ----------------------------------------------------------------
+
+
+def verdict(output, code):
+    """('pass' | 'skip' | 'fail', why) of what iscsi-test-cu printed."""
+    ran = re.search(r"^\s*tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", output, re.M)
+    if not ran:
+        return "fail", f"no summary, exit status {code}"
+    total, _, passed, failed = map(int, ran.groups())
+    if total != 1:
+        return "fail", f"{total} tests were run instead of one"
+    if failed or passed != 1 or code:
+        wrong = re.findall(r"\[FAILED\].*|^\s+\d+\. .*", output, re.M)
+        return "fail", "\n".join(dict.fromkeys(w.strip() for w in wrong[:8])) or f"status {code}"
+    begin = output.find("\nSuite: ")
+    skipped = re.findall(r"\[SKIPPED\](.*)", output[begin:])
+    if skipped:
+        return "skip", skipped[0].strip() or "no reason given"
+    return "pass", ""
+
+
+def run_cu(name, urls):
+    """The test on the target at these URLs."""
+    command = ["iscsi-test-cu", "-d", "-S", "-V", "-t", name, *urls]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace",
+                              timeout=TEST_SECONDS, preexec_fn=kurad.die_with_parent)
+    except subprocess.TimeoutExpired as late:
+        text = (late.stdout or b"").decode("utf-8", "replace")
+        return "fail", f"no end after {TEST_SECONDS} s\n" + "\n".join(text.splitlines()[-4:])
+    return verdict(done.stdout, done.returncode)
+
+
+def run_one(name):
+    """A test on a kurad of its own."""
+    try:
+        with kurad.Kurad(config_for(name)) as daemon:
+            urls = []
+            for host, port in daemon.portals:
+                urls.append(f"iscsi://{host}:{port}/{TARGET}/0")
+            return run_cu(name, urls)
+    except kurad.KuradFailed as error:
+        return "crash", str(error)
+
+
+def report(tap, name, result, why, reasons):
+    """How the result of a test counts, given what was expected of it."""
+    short = name[len(FAMILY):]
+    reason = reasons.get(name)
+    if result == "crash":
+        tap.not_ok(short, why)
+    elif result == "pass" and reason is not None:
+        tap.not_ok(short, "it passes: take it off the list in tests/conform/expected.txt")
+    elif result == "pass":
+        tap.ok(short)
+    elif reason is not None:
+        tap.skip(short, reason)
+    else:
+        tap.not_ok(short, f"{result}: {why}")
+
+
+def run_family(tap, options):
+    """All tests, several at a time."""
+    reasons = expectations()
+    names = all_tests()
+    for gone in sorted(set(reasons) - set(names)):
+        tap.not_ok(f"expected.txt names {gone}", "there is no such test")
+    names = [n for n in names if not options.only or options.only in n]
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        if options.url:
+            outcomes = pool.map(lambda n: run_cu(n, options.url), names)
+        else:
+            outcomes = pool.map(run_one, names)
+        for name, (result, why) in zip(names, outcomes):
+            report(tap, name, result, why, reasons)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--jobs", type=int, default=2, help="tests at the same time (2)")
+    parser.add_argument("--only", help="only tests whose name holds this word")
+    parser.add_argument("--url", action="append", help="a LUN of a target that runs already")
+    parser.add_argument("--list", action="store_true", help="print the names and stop")
+    parser.add_argument("--suite", choices=["cu", "clients"], help="only this half")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(all_tests()))
+        return 0
+    tap = tapout.Tap()
+    if options.suite != "clients":
+        run_family(tap, options)
+    if options.suite != "cu" and not options.url:
+        clients.run(tap, options.only)
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
