@@ -116,8 +116,9 @@ enum vol_op {
 	VOL_TRIM,  /* the range need not be kept; reads as zero afterwards where VOL_ZERO_AFTER_TRIM
 		    */
 	VOL_ZERO,  /* the range reads as zero; VOL_MAY_TRIM: may give its space back; VOL_FUA */
-	VOL_EXTENTS, /* fills extents */
+	VOL_EXTENTS, /* fills extents; may stop early: they cover the front of the range */
 };
+#define VOL_OP_COUNT (VOL_EXTENTS + 1)
 
 enum vol_flags {
 	VOL_FUA = 1u << 0,
@@ -159,7 +160,9 @@ struct vol_io {
 	struct vol_chan *chan;   /* top */
 	struct loop_buf *bounce; /* the store's: aligned copy for O_DIRECT */
 	uint64_t scratch[4];     /* the store's */
-	struct iovec one;        /* room for one piece: the store's or the caller's */
+	struct iovec
+		one; /* room for one piece: the caller's; the guard's for TRIM, ZERO, EXTENTS */
+	struct iovec bounce_iov; /* the store's: the piece of `bounce` in use */
 };
 
 /* Zeroes what a request needs and sets the magic. The caller fills op .. done afterwards. */
@@ -169,7 +172,8 @@ void vol_io_init(struct vol_io *io);
  * Submits a request on `chan`. The guard asserts our own promises (range inside, alignment to
  * block_size, iov adds up, done set, right thread) and counts. Errors that reach done(): -EIO
  * (medium), -ENOSPC (no room below), -EROFS, -ENODEV (device gone), -ENOMEM (busy: try again),
- * -ETIMEDOUT, -ECANCELED. Keeps `io` until done.
+ * -ETIMEDOUT, -ECANCELED, and -EOPNOTSUPP (TRIM without VOL_CAN_TRIM). A range that lay inside
+ * before the volume was made smaller gets -EIO. Keeps `io` until done.
  */
 void vol_submit(struct vol_chan *chan, struct vol_io *io);
 

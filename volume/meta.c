@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * meta.c: finding, making and recording a volume's UUID. The order of places: the sidecar, then
+ * the state directory, then a name-based UUID that needs no record.
+ *
+ * What can fail: a record that is torn, foreign, newer or unreadable. Then the volume does not
+ * open, because serving a disk under a new identity makes initiators take it for another disk.
+ */
+#include "volume/meta.h"
+
+#include "common/crc32c.h"
+#include "common/log.h"
+#include "common/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#define META_MAGIC   "kura-volume "
+#define META_VERSION 1
+#define META_CRC     "crc32c "
+#define META_CRC_LEN (sizeof META_CRC - 1 + 8 + 1) /* the last line */
+
+struct meta_why {
+	char *text;
+	size_t len;
+};
+
+static int meta_refuse(const struct meta_why *why, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int meta_refuse(const struct meta_why *why, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why->text, why->len, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+/* ---- text --------------------------------------------------------------------------------------
+ */
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool dash_before(unsigned byte)
+{
+	return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+}
+
+int meta_uuid_parse(const char *text, uint8_t uuid[VOL_UUID_LEN])
+{
+	uint8_t out[VOL_UUID_LEN];
+
+	for (unsigned i = 0; i < VOL_UUID_LEN; i++) {
+		int high, low;
+
+		if (dash_before(i) && *text++ != '-')
+			return -EINVAL;
+		high = hex_digit(text[0]);
+		low = high < 0 ? -1 : hex_digit(text[1]);
+		if (low < 0)
+			return -EINVAL;
+		out[i] = (uint8_t)(high << 4 | low);
+		text += 2;
+	}
+	if (*text)
+		return -EINVAL;
+	memcpy(uuid, out, sizeof out);
+	return 0;
+}
+
+void meta_uuid_format(const uint8_t uuid[VOL_UUID_LEN], char text[META_UUID_TEXT])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < VOL_UUID_LEN; i++) {
+		if (dash_before(i))
+			*text++ = '-';
+		*text++ = digits[uuid[i] >> 4];
+		*text++ = digits[uuid[i] & 15];
+	}
+	*text = 0;
+}
+
+size_t meta_record_build(const uint8_t uuid[VOL_UUID_LEN], char text[META_RECORD_MAX + 1])
+{
+	char id[META_UUID_TEXT];
+	int n;
+
+	meta_uuid_format(uuid, id);
+	n = snprintf(text, META_RECORD_MAX + 1, META_MAGIC "%d\nuuid %s\n", META_VERSION, id);
+	n += snprintf(text + n, META_RECORD_MAX + 1 - (size_t)n, META_CRC "%08x\n",
+		crc32c(text, (size_t)n));
+	return (size_t)n;
+}
+
+/* Whether the last line is the checksum of all before it. */
+static bool record_whole(const char *text, size_t len)
+{
+	char line[META_CRC_LEN + 1];
+	size_t body;
+
+	if (len < META_CRC_LEN)
+		return false;
+	body = len - META_CRC_LEN;
+	snprintf(line, sizeof line, META_CRC "%08x\n", crc32c(text, body));
+	return memcmp(line, text + body, META_CRC_LEN) == 0;
+}
+
+int meta_record_parse(const char *text, size_t len, uint8_t uuid[VOL_UUID_LEN])
+{
+	static const size_t magic = sizeof META_MAGIC - 1;
+	char again[META_RECORD_MAX + 1];
+	char id[META_UUID_TEXT] = "";
+	uint8_t found[VOL_UUID_LEN];
+	const char *p;
+
+	if (memcmp(text, META_MAGIC, len < magic ? len : magic) != 0)
+		return -EPROTO;
+	if (!record_whole(text, len))
+		return -EBADMSG;
+	p = memchr(text, '\n', len);
+	if ((size_t)(p - text) != magic + 1 || text[magic] != '0' + META_VERSION)
+		return -EPROTONOSUPPORT;
+	if (len - (size_t)(p + 1 - text) < 5 + META_UUID_TEXT)
+		return -EBADMSG;
+	memcpy(id, p + 1 + 5, META_UUID_TEXT - 1);
+	if (meta_uuid_parse(id, found) || meta_record_build(found, again) != len ||
+		memcmp(again, text, len) != 0)
+		return -EBADMSG;
+	memcpy(uuid, found, sizeof found);
+	return 0;
+}
+
+/* ---- files -------------------------------------------------------------------------------------
+ */
+
+char *meta_sidecar_path(const char *path)
+{
+	own_free char *real = realpath(path, NULL);
+	own_free char *dir = NULL;
+	const char *slash = strrchr(path, '/');
+
+	if (real)
+		return own_printf("%s.kura", real);
+	if (errno != ENOENT)
+		return NULL;
+	dir = slash ? strndup(path, (size_t)(slash - path) + 1) : own_strdup(".");
+	real = dir ? realpath(dir, NULL) : NULL;
+	if (!real)
+		return NULL;
+	return own_printf("%s/%s.kura", strcmp(real, "/") ? real : "", slash ? slash + 1 : path);
+}
+
+/* The directory of a path, opened; or -errno. */
+static int dir_open(const char *path)
+{
+	own_free char *dir = own_strdup(path);
+	char *slash = strrchr(dir, '/');
+	int fd;
+
+	if (slash)
+		slash[slash == dir ? 1 : 0] = 0;
+	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int dir_sync(const char *path)
+{
+	own_fd int fd = dir_open(path);
+
+	if (fd < 0)
+		return fd;
+	return fsync(fd) ? -errno : 0;
+}
+
+static int file_fill(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0)
+			return -errno;
+		text += n;
+		len -= (size_t)n;
+	}
+	return fsync(fd) ? -errno : 0;
+}
+
+/* Whole or not at all: another name, synced, renamed, and the rename synced. */
+static int record_write(const char *path, const uint8_t uuid[VOL_UUID_LEN])
+{
+	own_free char *temp = own_printf("%s.tmp", path);
+	char text[META_RECORD_MAX + 1];
+	own_fd int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = file_fill(fd, text, meta_record_build(uuid, text));
+	if (!err && rename(temp, path))
+		err = -errno;
+	if (err) {
+		unlink(temp);
+		return err;
+	}
+	return dir_sync(path);
+}
+
+/* 0, -ENOENT, what meta_record_parse says, or another -errno. */
+static int record_read(const char *path, uint8_t uuid[VOL_UUID_LEN])
+{
+	char text[META_RECORD_MAX + 1];
+	size_t len = 0;
+	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	while (len < sizeof text) {
+		ssize_t n = read(fd, text + len, sizeof text - len);
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return meta_record_parse(text, len, uuid);
+}
+
+static int record_bad(const struct meta_why *why, const char *path, int err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return meta_refuse(why, err,
+			"%s: the identity record is damaged (its checksum does not fit); put it "
+			"back from "
+			"a copy, or set uuid = \"...\" for this volume to the identity that "
+			"initiators "
+			"know, which writes it anew",
+			path);
+	case -EPROTO:
+		return meta_refuse(why, err,
+			"%s: this is not an identity record of kura, but its place; move that file "
+			"away",
+			path);
+	case -EPROTONOSUPPORT:
+		return meta_refuse(why, err,
+			"%s: the identity record was written by a later kura; use that version",
+			path);
+	default:
+		return meta_refuse(why, err,
+			"%s: cannot read the identity record: %s; make it readable for the user of "
+			"kurad",
+			path, strerror(-err));
+	}
+}
+
+/* ---- making one --------------------------------------------------------------------------------
+ */
+
+static int uuid_random(uint8_t uuid[VOL_UUID_LEN])
+{
+	if (getrandom(uuid, VOL_UUID_LEN, 0) != VOL_UUID_LEN)
+		return -EIO;
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40); /* RFC 9562 5.4: version 4 */
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80); /* RFC 9562 4.1: variant */
+	return 0;
+}
+
+/* FNV-1a over `len` bytes, and a final mix so that close names lie far apart. */
+static uint64_t hash_add(uint64_t h, const char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)p[i]) * 0x100000001b3ull;
+	h ^= h >> 31;
+	h *= 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 29;
+}
+
+/* The same for the same name on the same machine, without a record. */
+static void uuid_from_name(const char *name, uint8_t uuid[VOL_UUID_LEN])
+{
+	char machine[64];
+	size_t len = 0;
+	own_fd int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		ssize_t n = read(fd, machine, sizeof machine);
+
+		len = n > 0 ? (size_t)n : 0;
+	}
+	for (unsigned half = 0; half < 2; half++) {
+		uint64_t h = hash_add(0xcbf29ce484222325ull + half, machine, len);
+
+		h = hash_add(h, name, strlen(name));
+		memcpy(uuid + 8 * half, &h, sizeof h);
+	}
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x80); /* RFC 9562 5.8: version 8 */
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+}
+
+/* ---- the order of places -----------------------------------------------------------------------
+ */
+
+/* Whether a record cannot be made there, but may be made elsewhere. */
+static bool place_closed(int err)
+{
+	return err == -EROFS || err == -EACCES || err == -EPERM;
+}
+
+static int state_path(const struct meta_place *place, char **path, const struct meta_why *why)
+{
+	own_free char *dir = NULL;
+
+	if (!place->state_dir)
+		return 0;
+	dir = own_printf("%s/volumes", place->state_dir);
+	if (mkdir(dir, 0700) == 0)
+		dir_sync(dir);
+	else if (errno != EEXIST)
+		return meta_refuse(why, -errno,
+			"%s: cannot be made: %s; the state directory keeps the identity of "
+			"volumes, give one "
+			"that the user of kurad may write",
+			dir, strerror(errno));
+	*path = own_printf("%s/%s.kura", dir, place->name);
+	return 0;
+}
+
+/* 0: found; -ENOENT: there is none; else refused. A damaged one passes as none when a UUID is given
+ * by hand, which is how it is repaired. */
+static int place_look(const struct meta_place *place, const char *path, uint8_t uuid[VOL_UUID_LEN],
+	const struct meta_why *why)
+{
+	int err = path ? record_read(path, uuid) : -ENOENT;
+
+	if (!err || err == -ENOENT || (err == -EBADMSG && place->given))
+		return err == -EBADMSG ? -ENOENT : err;
+	return record_bad(why, path, err);
+}
+
+static int place_record(const char *sidecar, const char *state, const uint8_t uuid[VOL_UUID_LEN],
+	const struct meta_why *why)
+{
+	const char *path = sidecar ? sidecar : state;
+	int err = path ? record_write(path, uuid) : 0;
+
+	if (err && sidecar && state && place_closed(err)) {
+		path = state;
+		err = record_write(path, uuid);
+	}
+	if (err)
+		return meta_refuse(why, err,
+			"%s: cannot record the volume's identity: %s; make that directory writable "
+			"for the "
+			"user of kurad, or set uuid = \"...\" for this volume",
+			path, strerror(-err));
+	if (path)
+		log_info("volume: identity recorded", "path=%s", path);
+	return 0;
+}
+
+static int identify_given(const struct meta_place *place, bool found, const char *sidecar,
+	const char *state, uint8_t uuid[VOL_UUID_LEN], const struct meta_why *why)
+{
+	char before[META_UUID_TEXT];
+	uint8_t given[VOL_UUID_LEN];
+	char unused[META_RECORD_MAX];
+	const struct meta_why quiet = { unused, sizeof unused };
+
+	if (meta_uuid_parse(place->given, given))
+		return meta_refuse(why, -EINVAL,
+			"volume %s: uuid \"%s\" is none; write it as "
+			"\"12345678-9abc-4def-8123-456789abcdef\"",
+			place->name, place->given);
+	if (found && memcmp(given, uuid, VOL_UUID_LEN) == 0)
+		return 0;
+	if (found) {
+		meta_uuid_format(uuid, before);
+		log_warn("volume: identity replaced by hand", "volume=%s was=%s now=%s",
+			place->name, before, place->given);
+	}
+	memcpy(uuid, given, VOL_UUID_LEN);
+	if (place_record(sidecar, state, uuid, &quiet)) /* the configuration keeps it */
+		log_warn("volume: identity given by hand is not recorded", "volume=%s why=\"%s\"",
+			place->name, unused);
+	return 0;
+}
+
+static int identify_new(const struct meta_place *place, const char *state,
+	uint8_t uuid[VOL_UUID_LEN], const struct meta_why *why)
+{
+	int err;
+
+	if (!place->sidecar && !state) {
+		uuid_from_name(place->name, uuid);
+		return 0;
+	}
+	err = uuid_random(uuid);
+	if (err)
+		return meta_refuse(
+			why, err, "volume %s: no randomness for an identity", place->name);
+	return place_record(place->sidecar, state, uuid, why);
+}
+
+int meta_identify(
+	const struct meta_place *place, uint8_t uuid[VOL_UUID_LEN], char *why_text, size_t why_len)
+{
+	const struct meta_why why = { why_text, why_len };
+	own_free char *state = NULL;
+	const char *sidecar = place->sidecar;
+	int err = state_path(place, &state, &why);
+
+	if (err)
+		return err;
+	err = place_look(place, sidecar, uuid, &why);
+	if (err == -ENOENT && state) {
+		err = place_look(place, state, uuid, &why);
+		if (!err)
+			sidecar = NULL; /* its place is where it was found */
+	}
+	if (err && err != -ENOENT)
+		return err;
+	if (place->given)
+		return identify_given(place, !err, sidecar, state, uuid, &why);
+	return err ? identify_new(place, state, uuid, &why) : 0;
+}
