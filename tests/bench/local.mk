@@ -8,5 +8,12 @@ tests_bench_kura_bench_SOURCES = tests/bench/kura-bench.c \
 	tests/bench/load.h tests/bench/lane.c tests/bench/worker.c \
 	tests/bench/run.h tests/bench/run.c tests/bench/report.h tests/bench/report.c
 
+if HAVE_CMOCKA
+check_PROGRAMS += tests/bench/test_parts
+tests_bench_test_parts_SOURCES = tests/bench/test_parts.c \
+	tests/bench/hist.c tests/bench/crc.c tests/bench/stamp.c tests/bench/tx.c
+tests_bench_test_parts_LDADD = $(CMOCKA_LIBS)
+endif
+
 # The data check under load; kurad and the generator of the same tree.
 TESTS += tests/bench/selftest.py

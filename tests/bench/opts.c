@@ -41,6 +41,7 @@ static const struct opt_row rows[] = {
 	ROW("verify", OPT_FLAG, verify, "stamp every 512 bytes and check what is read"),
 	ROW("seed", OPT_SIZE, seed, "seed of places and stamps [from the clock]"),
 	ROW("pid", OPT_UINT, pid, "the target's process, to account its CPU time"),
+	ROW("spin", OPT_FLAG, spin, "never sleep, so that the target never has to wake us"),
 	ROW("json", OPT_FLAG, json, "report as JSON"),
 	ROW("header-digest", OPT_FLAG, header_digest, "ask for header digests"),
 	ROW("data-digest", OPT_FLAG, data_digest, "ask for data digests"),

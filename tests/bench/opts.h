@@ -29,6 +29,7 @@ struct opts {
 	bool verify;           /* stamp what is written, check what is read */
 	uint64_t seed;         /* of places and stamps */
 	unsigned int pid;      /* the target's process, or 0 */
+	bool spin;             /* never sleep while waiting for the target */
 	bool json;             /* report as one JSON object */
 	bool header_digest;    /* ask for CRC32C */
 	bool data_digest;      /* ask for CRC32C */

@@ -53,6 +53,8 @@ def parse_args():
     p.add_argument("--loops", type=int, default=1, help="loops of kurad, a core each [1]")
     p.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
                    help="a top-level key of kurad's configuration, as JSON: loops=1")
+    p.add_argument("--spin", action="store_true",
+                   help="a generator that never sleeps: no target pays for waking it")
     p.add_argument("--list", action="store_true", help="list workloads and targets")
     args = p.parse_args()
     args.rounds = args.rounds or (1 if args.quick else 3)
@@ -168,6 +170,8 @@ class Bench:
     def measure(self, workload, subject):
         began, busy = time.monotonic(), busy_seconds()
         argv = "%s --time %g --sessions %d" % (workload.argv, self.args.time, self.args.loops)
+        if self.args.spin:
+            argv += " --spin"
         got = self.generate(subject, argv)
         if got is None and not subject.startswith("kurad"):
             got = self.generate(subject, argv)  # istgt drops a busy connection now and then

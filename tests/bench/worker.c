@@ -29,6 +29,8 @@ static bool worker_wait(struct worker *w)
 		if (w->lanes[i].s.tx.blocked)
 			w->poll[i].events |= POLLOUT;
 	}
+	if (w->load->o->spin)
+		return poll(w->poll, w->nlanes, 0), true;
 	if (w->nlanes == 1 && w->poll[0].events == POLLIN) {
 		w->poll[0].revents = POLLIN;
 		return false;
