@@ -20,7 +20,7 @@ struct entry {
 	const char *text; /* the value, borrowed */
 	unsigned order;   /* in the file */
 	unsigned line;    /* of its object, in its own file */
-	unsigned owner;   /* a number that may share the value, or UINT_MAX */
+	unsigned owner;   /* a number that may share the value, or UINT32_MAX */
 	char path[CFG_PATH_LEN];
 };
 
@@ -299,7 +299,7 @@ static void check_volume_known(struct lun_check *c, const char *volume, const ch
 		c->r, path, "no volume is called \"%.64s\"; volumes are: %s", volume, text);
 }
 
-/* The number of the volume that a LUN serves, or UINT_MAX. */
+/* The number of the volume that a LUN serves, or UINT32_MAX. */
 static unsigned volume_number(const struct lun_check *c, const struct cfg_lun *lun)
 {
 	const struct entry *e = lun->volume ? index_find(c->names, lun->volume) : NULL;
@@ -307,37 +307,62 @@ static unsigned volume_number(const struct lun_check *c, const struct cfg_lun *l
 	return e ? e->order : UINT32_MAX;
 }
 
-/* Fields of LUNs that were refused are out of range or NULL. */
+/* What a target has so far: the line of each LUN number, the LUN of each volume; plus 1. */
+struct lun_seen {
+	unsigned *line_of_number;
+	unsigned *lun_of_volume;
+};
+
+static void lun_seen_fini(struct lun_seen *seen)
+{
+	free(seen->line_of_number);
+	free(seen->lun_of_volume);
+}
+
+/* Fields of a LUN that were refused are out of range or NULL. */
+static void check_lun(struct lun_check *c, const struct cfg_lun *lun, unsigned ti, unsigned i,
+	struct lun_seen *seen)
+{
+	unsigned volume = volume_number(c, lun);
+	char path[CFG_PATH_LEN];
+
+	snprintf(path, sizeof path, "targets[%u].luns[%u].volume", ti, i);
+	check_volume_known(c, lun->volume, path);
+	index_add(&c->naas, lun->naa, lun->where.line, volume, "targets[%u].luns[%u].naa", ti, i);
+	index_add(&c->serials, lun->serial, lun->where.line, volume, "targets[%u].luns[%u].serial",
+		ti, i);
+	if (volume != UINT32_MAX && seen->lun_of_volume[volume])
+		cfg_report_error(c->r, path,
+			"\"%.64s\" is LUN %u of this target already; map a volume once in a target",
+			lun->volume, seen->lun_of_volume[volume] - 1);
+	if (lun->lun > CFG_LUN_MAX)
+		return;
+	snprintf(path, sizeof path, "targets[%u].luns[%u].lun", ti, i);
+	if (seen->line_of_number[lun->lun])
+		cfg_report_error(c->r, path,
+			"%u is taken by the LUN in line %u; give each LUN of a target a number of "
+			"its own",
+			lun->lun, seen->line_of_number[lun->lun]);
+	seen->line_of_number[lun->lun] = lun->where.line;
+	if (volume != UINT32_MAX)
+		seen->lun_of_volume[volume] = lun->lun + 1u;
+}
+
 static void check_luns(struct lun_check *c, const struct cfg_target *t, unsigned ti)
 {
-	unsigned *line_of own_free = own_calloc(CFG_LUN_MAX + 1, sizeof *line_of);
+	struct lun_seen own_cleanup(lun_seen_fini) seen = { 0 };
 	char path[CFG_PATH_LEN];
 
 	if (t->lun_count > CFG_LUNS_MAX) {
 		snprintf(path, sizeof path, "targets[%u].luns", ti);
 		cfg_report_error(
 			c->r, path, "has %u LUNs; at most %u go here", t->lun_count, CFG_LUNS_MAX);
+		return;
 	}
-	for (unsigned i = 0; i < t->lun_count; i++) {
-		const struct cfg_lun *lun = &t->luns[i];
-		unsigned volume = volume_number(c, lun);
-
-		snprintf(path, sizeof path, "targets[%u].luns[%u].volume", ti, i);
-		check_volume_known(c, lun->volume, path);
-		index_add(&c->naas, lun->naa, lun->where.line, volume, "targets[%u].luns[%u].naa",
-			ti, i);
-		index_add(&c->serials, lun->serial, lun->where.line, volume,
-			"targets[%u].luns[%u].serial", ti, i);
-		if (lun->lun > CFG_LUN_MAX)
-			continue;
-		snprintf(path, sizeof path, "targets[%u].luns[%u].lun", ti, i);
-		if (line_of[lun->lun])
-			cfg_report_error(c->r, path,
-				"%u is taken by the LUN in line %u; give each LUN of a "
-				"target a number of its own",
-				lun->lun, line_of[lun->lun]);
-		line_of[lun->lun] = lun->where.line;
-	}
+	seen.line_of_number = own_calloc(CFG_LUN_MAX + 1, sizeof *seen.line_of_number);
+	seen.lun_of_volume = own_calloc(c->cfg->volume_count + 1, sizeof *seen.lun_of_volume);
+	for (unsigned i = 0; i < t->lun_count; i++)
+		check_lun(c, &t->luns[i], ti, i, &seen);
 }
 
 static void check_initiators(const struct cfg_target *t, unsigned ti, struct cfg_report *r)

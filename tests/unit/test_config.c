@@ -207,18 +207,18 @@ static void test_numbers(void **state)
 {
 	(void)state;
 	bad("loops = \"2\";", "t:1: loops: is a text in quotes; write a whole decimal number "
-			      "without quotes, from 0 to 256\n");
+			      "without quotes, from 0 to 64\n");
 	bad("loops = 1.5;", "t:1: loops: is a number with a fraction; write a whole decimal number "
-			    "without quotes, from 0 to 256\n");
+			    "without quotes, from 0 to 64\n");
 	bad("loops = 0x10;", "t:1: loops: is a hexadecimal number; write a whole decimal number "
-			     "without quotes, from 0 to 256\n");
+			     "without quotes, from 0 to 64\n");
 	bad("loops = true;", "t:1: loops: is a truth value; write a whole decimal number without "
-			     "quotes, from 0 to 256\n");
+			     "quotes, from 0 to 64\n");
 	bad("loops = { };", "t:1: loops: is a list or group; write a whole decimal number without "
-			    "quotes, from 0 to 256\n");
-	bad("loops = -1;", "t:1: loops: -1 is out of range; write a number from 0 to 256\n");
+			    "quotes, from 0 to 64\n");
+	bad("loops = -1;", "t:1: loops: -1 is out of range; write a number from 0 to 64\n");
 	bad("loops = 4294967298;",
-		"t:1: loops: 4294967298 is out of range; write a number from 0 to 256\n");
+		"t:1: loops: 4294967298 is out of range; write a number from 0 to 64\n");
 	bad("portals = ( { port = 65536; } );",
 		"t:1: portals[0].port: 65536 is out of range; write a number from 0 to 65535\n");
 	bad_in(VOLUME, "readonly = 1;",
@@ -441,14 +441,16 @@ static void test_luns(void **state)
 	    ");",
 		"t:1: targets[0].luns[0].volume: no volume is called \"v\"; there are no volumes, "
 		"write volumes = ( { name = ...; store = ...; } );\n");
+	bad_in(LUNS, "{ lun = 0; volume = \"v\"; },\n{ lun = 1; volume = \"v\"; }",
+		"t:5: targets[0].luns[1].volume: \"v\" is LUN 0 of this target already; map a "
+		"volume once in a target\n");
 	bad_in(LUNS,
 		"{ lun = 0; volume = \"v\"; naa = \"3000000000000001\"; serial = \"s\"; },\n"
-		"{ lun = 1; volume = \"v\"; naa = \"3000000000000001\"; serial = \"s\"; },\n"
 		"{ lun = 2; volume = \"w\"; naa = \"3000000000000001\"; serial = \"s\"; }",
-		"t:6: targets[0].luns[2].naa: \"3000000000000001\" is taken by "
+		"t:5: targets[0].luns[1].naa: \"3000000000000001\" is taken by "
 		"targets[0].luns[0].naa in line 4; initiators would take the two volumes for one "
 		"disk\n"
-		"t:6: targets[0].luns[2].serial: \"s\" is taken by targets[0].luns[0].serial in "
+		"t:5: targets[0].luns[1].serial: \"s\" is taken by targets[0].luns[0].serial in "
 		"line 4; initiators would take the two volumes for one disk\n");
 }
 
