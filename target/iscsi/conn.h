@@ -20,6 +20,7 @@ struct session;
 struct session_task;
 struct login;
 struct text_exchange;
+struct iscsi_loop;
 
 #define CONN_MAGIC       0x636f6e6eu /* "conn" */
 #define CONN_MAX_RECV    262144u     /* the MaxRecvDataSegmentLength that we declare */
@@ -60,25 +61,32 @@ enum conn_event {
 	CONN_EV_COUNT
 };
 
-enum conn_rx_state { CONN_RX_BHS, CONN_RX_AHS, CONN_RX_DATA, CONN_RX_PAD, CONN_RX_DIGEST };
+enum conn_rx_state {
+	CONN_RX_HEAD, /* BHS, AHS and header digest */
+	CONN_RX_DATA, /* data segment */
+	CONN_RX_TAIL, /* padding and data digest */
+};
 
 /* Where the data segment of the PDU being received goes. */
-enum conn_sink { CONN_SINK_DROP, CONN_SINK_COLLECT, CONN_SINK_TASK };
+enum conn_sink {
+	CONN_SINK_DROP,    /* nowhere: the PDU was answered or is ignored */
+	CONN_SINK_COLLECT, /* together, for the exchange of its opcode */
+	CONN_SINK_TASK,    /* to a write, where it lies */
+};
 
 struct conn_rx {
 	enum conn_rx_state state;
 	enum conn_sink sink;
-	uint32_t have;             /* bytes of the present part */
+	uint32_t have;             /* bytes of the present part that came */
 	uint32_t need;             /* bytes that the present part has */
 	uint32_t crc;              /* running data digest */
-	uint32_t digest;           /* of the wire */
 	uint32_t data_len;         /* of this PDU */
-	uint32_t collected;        /* bytes in collect */
+	uint32_t head_len;         /* BHS and AHS of this PDU */
 	struct session_task *task; /* CONN_SINK_TASK: whose data this is */
-	uint8_t *collect;          /* CONN_COLLECT: owned, grows on demand */
+	uint8_t *collect;          /* owned room for CONN_SINK_COLLECT, grows on demand */
 	uint32_t collect_room;
-	_Alignas(8) uint8_t head[PDU_BHS_LEN + PDU_AHS_MAX + 4]; /* BHS, AHS, header digest */
-	uint32_t head_len;                                       /* BHS + AHS of this PDU */
+	uint8_t tail[8];
+	uint8_t head[PDU_BHS_LEN + PDU_AHS_MAX + 4];
 };
 
 /* An answer with its header made; data copied behind it. */
@@ -86,7 +94,6 @@ struct conn_ctl {
 	struct list node;
 	union pdu pdu;      /* sequence numbers are filled when it is sent */
 	bool takes_stat_sn; /* StatSN advances (all but NOP-In pings, RFC 7143 11.19) */
-	bool after_close;   /* the connection ends when it has been sent */
 	uint32_t data_len;
 	uint8_t data[]; /* and room for padding */
 };
@@ -171,8 +178,37 @@ struct conn_ctl *conn_send(
 /* As conn_send, and the connection is closed when it has left. */
 void conn_send_last(struct conn *c, const union pdu *pdu, const void *data, uint32_t len);
 
+/* Sends what is queued at the end of this turn. */
+void conn_tx_arm(struct conn *c);
+
+/* Prepares the sending side. */
+void conn_tx_init(struct conn *c);
+
+/* Drops what is queued and not in flight: the connection is closing. */
+void conn_tx_drop(struct conn *c);
+
+/* loop_stream_ops.sent. */
+void conn_tx_sent(struct loop_stream *stream, int res);
+
+/* Frees a loop's spare batches. */
+void conn_tx_fini(struct iscsi_loop *home);
+
 /* Rejects the PDU whose header is `bhs` (RFC 7143 11.17). */
 void conn_reject(struct conn *c, const void *bhs, enum pdu_reject_reason reason);
+
+/* ---- conn_rx.c ----------------------------------------------------------------------------------
+ */
+
+/* loop_stream_ops.received: cuts bytes into PDUs and deals them out. */
+void conn_rx_received(struct loop_stream *stream, struct loop_rxbuf *buf, uint8_t *data, int len);
+
+/* Prepares the receiving side, and lets go of what it holds. */
+void conn_rx_init(struct conn *c);
+void conn_rx_fini(struct conn *c);
+
+/* Deals out a PDU that is whole and whose turn it is; `len` bytes of data, contiguous. */
+void conn_rx_deliver(struct conn *c, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
+	const uint8_t *data, uint32_t len);
 
 /* ---- the exchanges: each takes a whole PDU; `data` (`len` bytes, contiguous) is borrowed
  * --------- */

@@ -55,6 +55,7 @@ struct iscsi_drain {
 	struct iscsi_server *srv;
 	struct loop *loop;
 	struct loop_timer timer;
+	uint64_t deadline_ns;
 	bool closing;
 	struct scsi_everywhere everywhere;
 };

@@ -18,6 +18,17 @@
 #define SESSION_SLICES        24u /* receive buffers that a write may lie in */
 #define SESSION_IMMEDIATE_MAX 64u /* immediate commands open at once */
 
+struct iscsi_target;
+
+/* What the registry keeps of a session; but for `joined` the home loop's. */
+struct session_record {
+	struct list node;      /* in srv->sessions, or in `waiting` of the one that ends first */
+	struct list waiting;   /* sessions that take this one's place, oldest first */
+	struct loop_post kill; /* to the session's loop */
+	bool killed;           /* it is on its way */
+	bool joined;           /* the session's loop: it was told to the home loop */
+};
+
 struct session {
 	uint32_t magic;
 	struct loop *loop;
@@ -36,7 +47,12 @@ struct session {
 	unsigned held_count;
 	struct session_task *by_itt[SESSION_HASH]; /* commands without an answer, by task tag */
 	char initiator[ISCSI_NAME_MAX + 1];
-	struct session_record *record; /* in the registry of the home loop; NULL: not joined */
+	struct session_record record;
+	bool joining;           /* the registry has not answered yet */
+	struct conn *join_conn; /* held while joining */
+	struct loop_post post;  /* to the registry and back */
+	union pdu logout;       /* the request that waits for the tasks' end */
+	bool logout_pending;
 };
 
 /* One SCSI command of a session: the task and how its data moves. */
@@ -52,33 +68,31 @@ struct session_task {
 	uint8_t flags;       /* R, W */
 	bool immediate;
 	bool hashed;
-	bool finished; /* the SCSI room is done with it */
+	bool submitted; /* the SCSI room has had it */
 	/* -- data-out -- */
 	bool wanted;           /* get_data was called */
 	bool unsolicited_open; /* Data-Out without R2T may still come */
-	bool broken;           /* data sequence or digest wrong: ends as CHECK CONDITION */
-	bool told;             /* scsi_task_data is called or scheduled */
+	int broken;            /* data sequence or digest wrong: -errno for scsi_task_data */
+	bool told;             /* scsi_task_data was called, or must not be any more */
 	uint32_t edtl;         /* Expected Data Transfer Length */
 	uint32_t received;     /* bytes of data-out that arrived, from offset 0 */
 	uint32_t want;         /* bytes that get_data asked for */
-	uint32_t r2t_sent;     /* bytes asked for by R2T or unsolicited: end offset */
-	uint32_t r2t_sn;       /* RFC 7143 11.8.1; shared with DataSN for reads */
-	uint32_t r2t_open;     /* R2Ts not yet answered in full */
-	uint32_t burst_left;   /* bytes missing of the present burst */
-	uint32_t data_sn;      /* expected in the present burst */
+	uint32_t solicited;    /* offset from which on data comes by R2T; before: its limit */
+	uint32_t r2t_sn;       /* R2Ts sent (RFC 7143 11.8.1) */
+	uint32_t r2t_done;     /* of them, answered to their end */
+	uint32_t data_sn;      /* expected in the present sequence */
 	struct loop_buf *copy; /* what could not be left in receive buffers */
-	uint32_t copy_at;      /* offset in the data where `copy` begins */
+	uint32_t copied;       /* bytes in it */
 	unsigned slices;
 	struct loop_rxbuf *rxbuf[SESSION_SLICES];
 	struct iovec iov[SESSION_SLICES + 1];
 	struct loop_hook later; /* scsi_task_data outside of get_data */
 	/* -- data-in -- */
-	uint32_t tx_off;   /* bytes of in_data in Data-In PDUs so far */
-	uint32_t burst_at; /* where the present burst began */
+	uint32_t tx_off; /* bytes of in_data in Data-In PDUs so far */
+	uint32_t tx_sn;  /* DataSN of the next Data-In */
 };
 
-/* ---- session.c
- * ----------------------------------------------------------------------------------- */
+/* ---- session.c ---- */
 
 /* A session for `c`, not yet in the registry. NULL: no memory. */
 struct session *session_new(
@@ -94,11 +108,23 @@ void session_join(struct session *s);
  * over. */
 void session_lose_conn(struct session *s);
 
+/* Ends every command and then answers the logout request (RFC 7143 11.14). */
+void session_logout(struct session *s, const struct pdu_logout_req *req);
+
+/* logout.c: the commands are over, the answer may go. */
+void logout_complete(struct conn *c, const struct pdu_logout_req *req);
+
 /* How a numbered PDU relates to the window (RFC 7143 4.2.2.1). */
 enum session_order { SESSION_NOW, SESSION_LATER, SESSION_IGNORE };
 
-/* Looks at CmdSN and, for SESSION_NOW, advances ExpCmdSN. Immediate PDUs are always NOW. */
-enum session_order session_number(struct session *s, const union pdu *pdu);
+/* Looks at CmdSN. Immediate PDUs are always SESSION_NOW. */
+enum session_order session_number(const struct session *s, const union pdu *pdu);
+
+/* A PDU that was SESSION_NOW is taken: ExpCmdSN advances unless it is an immediate one. */
+void session_advance(struct session *s, const union pdu *pdu);
+
+/* Deals out the kept PDUs whose turn it is now. */
+void session_replay(struct session *s);
 
 /* Keeps a copy of a PDU that came before its turn. False: too many. */
 bool session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
@@ -110,8 +136,7 @@ uint32_t session_max_cmd_sn(const struct session *s);
 /* A command without an answer that has this task tag, or NULL. */
 struct session_task *session_find(const struct session *s, uint32_t itt);
 
-/* ---- command.c
- * ----------------------------------------------------------------------------------- */
+/* ---- command.c ---- */
 
 /*
  * Begins a SCSI command: makes its task. NULL: answered or dropped already (reject, close). The
@@ -129,8 +154,7 @@ void command_answered(struct session_task *t);
 void command_free(struct session_task *t);
 extern const struct scsi_port_ops command_port_ops;
 
-/* ---- dataout.c
- * ----------------------------------------------------------------------------------- */
+/* ---- dataout.c ---- */
 
 /* The header of a Data-Out: its task when the data is to be kept, or NULL (rejected, dropped). */
 struct session_task *dataout_begin(struct conn *c, const struct pdu_data_out *pdu);
@@ -139,14 +163,27 @@ void dataout_bytes(
 	struct session_task *t, struct loop_rxbuf *buf, const uint8_t *data, uint32_t len);
 /* The Data-Out PDU is whole; `final` its F bit; `digest_ok` false: the data digest was wrong. */
 void dataout_end(struct session_task *t, bool final, bool digest_ok);
+/* Data came that nobody may send: the command ends so. */
+void dataout_unexpected(struct session_task *t);
+/* Prepares the memory of a task once. */
+void dataout_init(struct session_task *t);
 /* scsi_port_ops.get_data. */
 void dataout_want(struct scsi_task *scsi, uint32_t len);
 /* Fills the header of the next R2T that is due; false: none. */
 bool dataout_next_r2t(struct session_task *t, struct pdu_r2t *pdu);
-/* The task was aborted or its connection lost while it waited for data. */
-void dataout_give_up(struct session_task *t);
 /* Lets go of receive buffers and copies. */
 void dataout_release(struct session_task *t);
+
+/* ---- registry.c: every session of the process, on the home loop
+ * ------------------------------------ */
+
+/* Asks the home loop to take `s` in; session_joined comes on its loop. */
+void registry_join(struct session *s);
+/* Asks the home loop to forget `s`; session_left comes on its loop. */
+void registry_leave(struct session *s);
+/* session.c: the registry answered; `c` is the connection that joined. */
+void session_joined(struct session *s, struct conn *c);
+void session_left(struct session *s);
 
 /* ---- the loop's part, server.c
  * ------------------------------------------------------------------- */
@@ -163,6 +200,13 @@ struct iscsi_loop {
 	bool draining;
 };
 
+/* Tells that one connection of `home` is gone for good. */
+void server_conn_gone(struct iscsi_loop *home);
+
+/* The target of this name, borrowed, or NULL. Any thread: targets are fixed before the loops run.
+ */
+struct iscsi_target *server_find_target(const struct iscsi_server *srv, const char *name);
+
 struct iscsi_target {
 	struct list node;         /* in srv->targets; fixed before the loops run */
 	struct scsi_target *scsi; /* borrowed */
@@ -174,11 +218,12 @@ struct iscsi_target {
 struct iscsi_server {
 	struct iscsi_opts opts;
 	struct scsi_domain *domain;
-	struct list targets;  /* iscsi_target */
-	struct list sessions; /* session_record: the home loop's (loop 0) only */
-	uint16_t last_tsih;   /* the home loop's */
-	uint64_t last_conn;   /* atomic */
-	unsigned conn_total;  /* atomic */
+	struct list targets;    /* iscsi_target */
+	struct list sessions;   /* session.record.node: the home loop's (loop 0) only */
+	uint16_t last_tsih;     /* the home loop's */
+	uint64_t last_conn;     /* atomic */
+	unsigned conn_total;    /* atomic */
+	unsigned session_total; /* atomic: sessions whose memory is still there */
 	unsigned loop_count;
 	struct iscsi_loop loops[];
 };

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * conn.c: the life of a connection: made from an accepted socket, timed, closed, and freed when the
+ * last thing that refers to it is gone.
+ *
+ * Closing is always the same path: conn_close ends the stream and tells the session; tasks that are
+ * still with a volume keep the memory until they are back.
+ */
+#include "target/iscsi/session.h"
+
+#include "common/own.h"
+#include "common/stat.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONN_MS 1000u
+
+static const char *const conn_state_names[] = {
+#define CONN_STATE(id, name) name,
+#define CONN_EDGE(from, event, to)
+#include "target/iscsi/conn_fsm.def"
+#undef CONN_STATE
+#undef CONN_EDGE
+};
+
+static struct conn *conn_of_stream(struct loop_stream *stream)
+{
+	struct conn *c = container_of(stream, struct conn, stream);
+
+	own_assert(c->magic == CONN_MAGIC);
+	return c;
+}
+
+static void conn_stream_closed(struct loop_stream *stream)
+{
+	struct conn *c = conn_of_stream(stream);
+
+	c->stream_closed = true;
+	conn_put(c);
+}
+
+static const struct loop_stream_ops conn_stream_ops = {
+	.received = conn_rx_received,
+	.sent = conn_tx_sent,
+	.closed = conn_stream_closed,
+};
+
+/* "address:port", IPv6 in brackets, as TargetAddress writes it (RFC 7143 13.8). */
+static void conn_name_address(
+	char out[CONN_ADDRESS_MAX], int fd, int (*get)(int, struct sockaddr *, socklen_t *))
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof ss;
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	strcpy(out, "?");
+	if (get(fd, (struct sockaddr *)&ss, &len))
+		return;
+	if (ss.ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const void *)&ss;
+
+		inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
+		snprintf(out, CONN_ADDRESS_MAX, "%s:%u", text, ntohs(in->sin_port));
+	} else if (ss.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const void *)&ss;
+
+		inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
+		snprintf(out, CONN_ADDRESS_MAX, "[%s]:%u", text, ntohs(in6->sin6_port));
+	}
+}
+
+/* A peer that was asked for a sign of life and gave none, or that may be asked now. */
+static void conn_check_alive(struct conn *c)
+{
+	const struct iscsi_opts *opts = &c->srv->opts;
+	uint64_t silent_ms = (loop_now_ns(c->loop) - c->last_rx_ns) / 1000000;
+	uint32_t ping_ms = opts->ping_seconds * CONN_MS;
+	uint32_t answer_ms = opts->ping_timeout_seconds * CONN_MS;
+
+	if (c->ping_out && silent_ms >= answer_ms) {
+		stat_add(STAT_iscsi_timeouts, 1);
+		conn_close(c, "no answer to a ping");
+		return;
+	}
+	if (silent_ms >= ping_ms) {
+		nop_ping(c);
+		c->ping_out = true;
+		loop_timer_set(c->loop, &c->timer, answer_ms);
+		return;
+	}
+	c->ping_out = false;
+	loop_timer_set(c->loop, &c->timer, ping_ms - (uint32_t)silent_ms);
+}
+
+static void conn_timer_run(struct loop_timer *timer)
+{
+	struct conn *c = container_of(timer, struct conn, timer);
+
+	switch (c->state) {
+	case CONN_XPT_UP:
+	case CONN_IN_LOGIN:
+		stat_add(STAT_iscsi_timeouts, 1);
+		conn_close(c, c->state == CONN_XPT_UP ? NULL : "login took too long");
+		break;
+	case CONN_LOGGED_IN:
+		conn_check_alive(c);
+		break;
+	case CONN_IN_LOGOUT:
+		conn_close(c, "logout took too long");
+		break;
+	case CONN_FREE:
+		break;
+	}
+}
+
+struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd)
+{
+	struct conn *c = calloc(1, sizeof *c);
+
+	if (!c) {
+		close(fd);
+		return NULL;
+	}
+	c->magic = CONN_MAGIC;
+	c->srv = srv;
+	c->home = home;
+	c->loop = home->loop;
+	c->id = __atomic_add_fetch(&srv->last_conn, 1, __ATOMIC_RELAXED);
+	/* until a key says otherwise: RFC 7143 13 */
+	c->params = (struct conn_params){
+		.initial_r2t = true,
+		.immediate_data = true,
+		.max_xmit = CONN_LOGIN_RECV,
+		.max_burst = 262144,
+		.first_burst = 65536,
+		.max_outstanding_r2t = 1,
+		.time2wait = 2,
+		.time2retain = 0,
+	};
+	conn_name_address(c->peer, fd, getpeername);
+	conn_name_address(c->local, fd, getsockname);
+	list_init(&c->node);
+	conn_rx_init(c);
+	conn_tx_init(c);
+	loop_timer_init(&c->timer, conn_timer_run);
+	c->last_rx_ns = loop_now_ns(c->loop);
+	if (loop_stream_open(c->loop, &c->stream, fd, &conn_stream_ops)) {
+		close(fd);
+		free(c);
+		return NULL;
+	}
+	c->held = 1; /* the stream's */
+	list_push(&home->conns, &c->node);
+	loop_timer_set(c->loop, &c->timer, srv->opts.login_seconds * CONN_MS);
+	stat_add(STAT_iscsi_conns, 1);
+	return c;
+}
+
+void conn_event(struct conn *c, enum conn_event event)
+{
+	static const struct {
+		enum conn_state from;
+		enum conn_event event;
+		enum conn_state to;
+	} edges[] = {
+#define CONN_STATE(id, name)
+#define CONN_EDGE(from, event, to) { CONN_##from, CONN_EV_##event, CONN_##to },
+#include "target/iscsi/conn_fsm.def"
+#undef CONN_STATE
+#undef CONN_EDGE
+	};
+	size_t i = 0;
+
+	while (i < own_array_len(edges) && (edges[i].from != c->state || edges[i].event != event))
+		i++;
+	own_assert(i < own_array_len(edges));
+	log_debug("conn: state", "conn=%lu from=\"%s\" to=\"%s\"", (unsigned long)c->id,
+		conn_state_names[c->state], conn_state_names[edges[i].to]);
+	c->state = edges[i].to;
+	if (event == CONN_EV_LOGGED_IN) {
+		stat_add(STAT_iscsi_logins, 1);
+		loop_timer_cancel(c->loop, &c->timer);
+		if (c->srv->opts.ping_seconds)
+			loop_timer_set(c->loop, &c->timer, c->srv->opts.ping_seconds * CONN_MS);
+	} else if (event == CONN_EV_LOGOUT) {
+		loop_timer_set(c->loop, &c->timer, c->srv->opts.login_seconds * CONN_MS);
+	}
+}
+
+void conn_hold(struct conn *c)
+{
+	c->held++;
+}
+
+void conn_put(struct conn *c)
+{
+	struct iscsi_loop *home = c->home;
+
+	own_assert(c->held);
+	if (--c->held)
+		return;
+	own_assert(c->stream_closed && c->state == CONN_FREE);
+	c->magic = 0;
+	free(c);
+	server_conn_gone(home);
+}
+
+void conn_protocol_error(struct conn *c, const char *rule)
+{
+	stat_add(STAT_iscsi_protocol_errors, 1);
+	if (log_limit_ok(&c->log))
+		log_warn("conn: protocol error, connection dropped",
+			"conn=%lu peer=%s initiator=%s rule=\"%s\"", (unsigned long)c->id, c->peer,
+			c->initiator, rule);
+	conn_close(c, NULL);
+}
+
+void conn_close(struct conn *c, const char *why)
+{
+	if (c->state == CONN_FREE)
+		return;
+	conn_event(c, CONN_EV_CLOSE);
+	if (why && log_limit_ok(&c->log))
+		log_info("conn: closed", "conn=%lu peer=%s initiator=%s why=\"%s\"",
+			(unsigned long)c->id, c->peer, c->initiator, why);
+	conn_hold(c); /* what is told below may let go of the rest */
+	loop_timer_cancel(c->loop, &c->timer);
+	list_del(&c->node);
+	loop_stream_close(&c->stream);
+	conn_rx_fini(c);
+	conn_tx_drop(c);
+	login_free(c);
+	text_free(c);
+	if (c->session)
+		session_lose_conn(own_take(c->session));
+	conn_put(c);
+}
+
+void conn_ask_logout(struct conn *c, uint16_t seconds)
+{
+	union pdu pdu = { .async = { .opcode = PDU_ASYNC, .flags = PDU_FINAL } };
+
+	be32_set(&pdu.async.tag, PDU_TAG_RESERVED);
+	pdu.async.event = PDU_ASYNC_LOGOUT;
+	be16_set(&pdu.async.param3, seconds);
+	conn_send(c, &pdu, NULL, 0, true);
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * registry.c: every session by the names that make it unique: initiator name, ISID, target. The
+ * list lives on the home loop (loop 0); other loops send posts and get posts back, so nothing is
+ * locked and two logins of one initiator port are taken one after another.
+ *
+ * A second login with the same names ends the first session and waits until its tasks are gone:
+ * session reinstatement, RFC 7143 6.3.5.
+ */
+#include "target/iscsi/session.h"
+
+#include <string.h>
+
+static struct session *registry_session(struct list *node)
+{
+	return container_of(node, struct session, record.node);
+}
+
+static struct loop *registry_home(const struct session *s)
+{
+	return s->home->srv->loops[0].loop;
+}
+
+/* ---- on the session's loop ---- */
+
+static void registry_answer_join(struct loop_post *post)
+{
+	struct session *s = container_of(post, struct session, post);
+
+	session_joined(s, s->join_conn);
+}
+
+static void registry_answer_leave(struct loop_post *post)
+{
+	session_left(container_of(post, struct session, post));
+}
+
+static void registry_kill(struct loop_post *post)
+{
+	struct session *s = container_of(post, struct session, record.kill);
+
+	if (s->conn)
+		conn_close(s->conn, "session reinstatement");
+}
+
+/* ---- on the home loop ---- */
+
+static bool registry_same(const struct session *a, const struct session *b)
+{
+	return a->target && a->target == b->target && !memcmp(a->isid, b->isid, sizeof a->isid) &&
+	       !strcmp(a->initiator, b->initiator);
+}
+
+static struct session *registry_find(struct iscsi_server *srv, const struct session *s)
+{
+	list_for_each (node, &srv->sessions)
+		if (registry_same(registry_session(node), s))
+			return registry_session(node);
+	return NULL;
+}
+
+static bool registry_tsih_used(struct iscsi_server *srv, uint16_t tsih)
+{
+	list_for_each (node, &srv->sessions)
+		if (registry_session(node)->tsih == tsih)
+			return true;
+	return false;
+}
+
+static void registry_enter(struct iscsi_server *srv, struct session *s)
+{
+	/* RFC 7143 11.12.6: not zero, and nobody else's */
+	do
+		srv->last_tsih++;
+	while (!srv->last_tsih || registry_tsih_used(srv, srv->last_tsih));
+	s->tsih = srv->last_tsih;
+	list_push(&srv->sessions, &s->record.node);
+	s->post.run = registry_answer_join;
+	loop_post(s->loop, &s->post);
+}
+
+static void registry_run_join(struct loop_post *post)
+{
+	struct session *s = container_of(post, struct session, post);
+	struct iscsi_server *srv = s->home->srv;
+	struct session *old = registry_find(srv, s);
+
+	if (!old) {
+		registry_enter(srv, s);
+		return;
+	}
+	list_push(&old->record.waiting, &s->record.node);
+	if (old->record.killed)
+		return;
+	old->record.killed = true;
+	old->record.kill.run = registry_kill;
+	loop_post(old->loop, &old->record.kill);
+}
+
+static void registry_run_leave(struct loop_post *post)
+{
+	struct session *s = container_of(post, struct session, post);
+	struct list *node;
+
+	list_del(&s->record.node);
+	/* the first enters, which makes the others wait for it in turn */
+	while ((node = list_pop(&s->record.waiting)))
+		registry_run_join(&registry_session(node)->post);
+	/* posts of one loop to another keep their order: a kill arrives before this */
+	s->post.run = registry_answer_leave;
+	loop_post(s->loop, &s->post);
+}
+
+/* ---- from the session's loop ---- */
+
+void registry_join(struct session *s)
+{
+	s->join_conn = s->conn;
+	list_init(&s->record.node);
+	list_init(&s->record.waiting);
+	s->record.joined = true;
+	s->post.run = registry_run_join;
+	loop_post(registry_home(s), &s->post);
+}
+
+void registry_leave(struct session *s)
+{
+	s->post.run = s->record.joined ? registry_run_leave : registry_answer_leave;
+	loop_post(s->record.joined ? registry_home(s) : s->loop, &s->post);
+}

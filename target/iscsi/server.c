@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * server.c: the iSCSI side of the process: its targets, its connections by loop, and its clean end.
+ */
+#include "target/iscsi/session.h"
+
+#include "common/own.h"
+#include "common/stat.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DRAIN_LOOK_MS 20u
+
+struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi_domain *domain,
+	struct loop *const *loops, unsigned n)
+{
+	struct iscsi_server *srv = own_calloc(1, sizeof *srv + n * sizeof srv->loops[0]);
+
+	own_assert(opts->queue_depth && opts->queue_depth <= SESSION_DEPTH_MAX);
+	srv->opts = *opts;
+	srv->domain = domain;
+	srv->loop_count = n;
+	list_init(&srv->targets);
+	list_init(&srv->sessions);
+	for (unsigned i = 0; i < n; i++) {
+		struct iscsi_loop *home = &srv->loops[i];
+
+		home->srv = srv;
+		home->loop = loops[i];
+		list_init(&home->conns);
+		list_init(&home->free_tasks);
+		list_init(&home->free_batches);
+	}
+	return srv;
+}
+
+static void server_free_target(struct iscsi_target *t)
+{
+	for (unsigned i = 0; i < t->name_count; i++)
+		free(t->names[i]);
+	free(t->names);
+	free(t->alias);
+	free(t);
+}
+
+void iscsi_server_free(struct iscsi_server *srv)
+{
+	struct list *node;
+
+	own_assert(!srv->conn_total && list_empty(&srv->sessions));
+	for (unsigned i = 0; i < srv->loop_count; i++) {
+		struct iscsi_loop *home = &srv->loops[i];
+
+		conn_tx_fini(home);
+		for (uint32_t t = 0; t < home->task_count; t++)
+			free(home->tasks[t]);
+		free(home->tasks);
+	}
+	while ((node = list_pop(&srv->targets)))
+		server_free_target(container_of(node, struct iscsi_target, node));
+	free(srv);
+}
+
+void iscsi_server_offer(struct iscsi_server *srv, struct scsi_target *target, const char *alias,
+	const char *const *names, unsigned count)
+{
+	struct iscsi_target *t = own_calloc(1, sizeof *t);
+
+	t->scsi = target;
+	t->alias = own_strdup(alias);
+	t->names = own_calloc(count, sizeof *t->names);
+	for (t->name_count = 0; t->name_count < count; t->name_count++)
+		t->names[t->name_count] = own_strdup(names[t->name_count]);
+	list_push(&srv->targets, &t->node);
+}
+
+struct iscsi_target *server_find_target(const struct iscsi_server *srv, const char *name)
+{
+	list_for_each (node, &srv->targets) {
+		struct iscsi_target *t = container_of(node, struct iscsi_target, node);
+
+		if (!strcmp(scsi_target_iqn(t->scsi), name))
+			return t;
+	}
+	return NULL;
+}
+
+/* ---- connections ---- */
+
+unsigned iscsi_server_load(const struct iscsi_server *srv, unsigned index)
+{
+	return __atomic_load_n(&srv->loops[index].conn_count, __ATOMIC_RELAXED);
+}
+
+void server_conn_gone(struct iscsi_loop *home)
+{
+	__atomic_sub_fetch(&home->conn_count, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&home->srv->conn_total, 1, __ATOMIC_RELEASE);
+}
+
+void iscsi_server_adopt(struct iscsi_server *srv, struct loop *loop, int fd)
+{
+	struct iscsi_loop *home = &srv->loops[loop_index(loop)];
+	unsigned total = __atomic_add_fetch(&srv->conn_total, 1, __ATOMIC_RELAXED);
+
+	__atomic_add_fetch(&home->conn_count, 1, __ATOMIC_RELAXED);
+	if (total > srv->opts.max_connections || home->draining) {
+		stat_add(STAT_iscsi_conns_refused, 1);
+		close(fd);
+		server_conn_gone(home);
+		return;
+	}
+	if (!conn_new(srv, home, fd))
+		server_conn_gone(home);
+}
+
+/* ---- the clean end ---- */
+
+static void drain_each(struct scsi_everywhere *e, struct loop *loop)
+{
+	struct iscsi_drain *d = container_of(e, struct iscsi_drain, everywhere);
+	struct iscsi_loop *home = &d->srv->loops[loop_index(loop)];
+
+	home->draining = true;
+	list_for_each_safe (node, &home->conns) {
+		struct conn *c = container_of(node, struct conn, node);
+
+		if (d->closing || c->state != CONN_LOGGED_IN)
+			conn_close(c, d->closing ? "stopping" : NULL);
+		else
+			conn_ask_logout(c, (uint16_t)d->seconds);
+	}
+}
+
+static void drain_told(struct scsi_everywhere *e)
+{
+	struct iscsi_drain *d = container_of(e, struct iscsi_drain, everywhere);
+
+	loop_timer_set(d->loop, &d->timer, DRAIN_LOOK_MS);
+}
+
+/* Nothing of a connection or session is left: then no loop has work of ours. */
+static bool drain_over(const struct iscsi_server *srv)
+{
+	return !__atomic_load_n(&srv->conn_total, __ATOMIC_ACQUIRE) &&
+	       !__atomic_load_n(&srv->session_total, __ATOMIC_ACQUIRE);
+}
+
+static void drain_look(struct loop_timer *timer)
+{
+	struct iscsi_drain *d = container_of(timer, struct iscsi_drain, timer);
+
+	if (drain_over(d->srv)) {
+		d->done(d);
+		return;
+	}
+	if (!d->closing && loop_now_ns(d->loop) >= d->deadline_ns) {
+		d->closing = true;
+		scsi_everywhere(d->srv->domain, &d->everywhere);
+		return;
+	}
+	loop_timer_set(d->loop, &d->timer, DRAIN_LOOK_MS);
+}
+
+void iscsi_drain(struct iscsi_server *srv, struct loop *loop, struct iscsi_drain *d)
+{
+	d->srv = srv;
+	d->loop = loop;
+	d->closing = false;
+	d->deadline_ns = loop_now_ns(loop) + d->seconds * 1000000000ull;
+	d->everywhere.each = drain_each;
+	d->everywhere.done = drain_told;
+	loop_timer_init(&d->timer, drain_look);
+	scsi_everywhere(srv->domain, &d->everywhere);
+}

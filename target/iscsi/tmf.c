@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tmf.c: Task Management Function Requests (RFC 7143 11.5) handed to the SCSI room, and its results
+ * as the response codes of RFC 7143 11.6.1.
+ *
+ * An answer to an aborted command must not follow ours, so finished commands that are concerned
+ * and have not been sent are dropped first.
+ */
+#include "target/iscsi/session.h"
+
+#include "common/own.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum tmf_code { /* RFC 7143 11.5.1 */
+	TMF_ABORT_TASK = 1,
+	TMF_ABORT_TASK_SET = 2,
+	TMF_CLEAR_ACA = 3,
+	TMF_CLEAR_TASK_SET = 4,
+	TMF_LUN_RESET = 5,
+	TMF_WARM_RESET = 6,
+	TMF_COLD_RESET = 7,
+	TMF_REASSIGN = 8,
+};
+
+enum tmf_response { /* RFC 7143 11.6.1 */
+	TMF_RSP_COMPLETE = 0,
+	TMF_RSP_NO_TASK = 1,
+	TMF_RSP_NO_LUN = 2,
+	TMF_RSP_NO_REASSIGN = 4,
+	TMF_RSP_NOT_SUPPORTED = 5,
+	TMF_RSP_REJECTED = 255,
+};
+
+struct tmf_request {
+	struct scsi_tmf tmf;
+	struct conn *conn; /* held */
+	uint32_t itt;
+	uint8_t code; /* enum tmf_code */
+};
+
+static void tmf_answer(struct conn *c, uint32_t itt, enum tmf_response response, bool last)
+{
+	union pdu pdu = { .tmf_rsp = { .opcode = PDU_TMF_RSP, .flags = PDU_FINAL } };
+
+	pdu.tmf_rsp.response = (uint8_t)response;
+	be32_set(&pdu.tmf_rsp.itt, itt);
+	if (last)
+		conn_send_last(c, &pdu, NULL, 0);
+	else
+		conn_send(c, &pdu, NULL, 0, true);
+}
+
+/* Whether a finished command of this session is one of those that the function is about. */
+static bool tmf_concerns(const struct tmf_request *r, const struct session_task *t)
+{
+	switch (r->tmf.function) {
+	case SCSI_TMF_ABORT_TASK:
+		return t->itt == (uint32_t)r->tmf.tag;
+	case SCSI_TMF_ABORT_TASK_SET:
+	case SCSI_TMF_CLEAR_TASK_SET:
+	case SCSI_TMF_LUN_RESET:
+		return !memcmp(t->scsi.lun_field, r->tmf.lun_field, sizeof r->tmf.lun_field);
+	case SCSI_TMF_TARGET_RESET:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Drops answers that have not begun to leave; true when there was one. */
+static bool tmf_drop_ready(struct tmf_request *r)
+{
+	bool dropped = false;
+
+	list_for_each_safe (node, &r->conn->tx.ready) {
+		struct session_task *t = container_of(node, struct session_task, tx_node);
+
+		if (!tmf_concerns(r, t))
+			continue;
+		list_del(&t->tx_node);
+		command_answered(t);
+		command_free(t);
+		dropped = true;
+	}
+	return dropped;
+}
+
+static enum tmf_response tmf_translate(enum scsi_tmf_result result)
+{
+	switch (result) {
+	case SCSI_TMF_COMPLETE:
+	case SCSI_TMF_SUCCEEDED:
+		return TMF_RSP_COMPLETE;
+	case SCSI_TMF_INCORRECT_LUN:
+		return TMF_RSP_NO_LUN;
+	case SCSI_TMF_NO_TASK:
+		return TMF_RSP_NO_TASK;
+	case SCSI_TMF_REJECTED:
+		break;
+	}
+	return TMF_RSP_REJECTED;
+}
+
+static void tmf_done(struct scsi_tmf *tmf)
+{
+	struct tmf_request *r = container_of(tmf, struct tmf_request, tmf);
+	struct conn *c = r->conn;
+	enum tmf_response response = tmf_translate(tmf->result);
+
+	if (c->state != CONN_FREE) {
+		if (tmf_drop_ready(r) && response == TMF_RSP_NO_TASK)
+			response = TMF_RSP_COMPLETE;
+		/* RFC 7143 11.5.1: a cold reset ends the connections as well */
+		tmf_answer(c, r->itt, response, r->code == TMF_COLD_RESET);
+	}
+	free(r);
+	conn_put(c);
+}
+
+/* The SCSI room's name of a function, or -1 with the answer to give instead. */
+static int tmf_function(uint8_t code, enum tmf_response *instead)
+{
+	switch (code) {
+	case TMF_ABORT_TASK:
+		return SCSI_TMF_ABORT_TASK;
+	case TMF_ABORT_TASK_SET:
+		return SCSI_TMF_ABORT_TASK_SET;
+	case TMF_CLEAR_TASK_SET:
+		return SCSI_TMF_CLEAR_TASK_SET;
+	case TMF_LUN_RESET:
+		return SCSI_TMF_LUN_RESET;
+	case TMF_WARM_RESET:
+	case TMF_COLD_RESET:
+		return SCSI_TMF_TARGET_RESET;
+	case TMF_REASSIGN: /* RFC 7143 11.5.1: needs recovery level 2 */
+		*instead = TMF_RSP_NO_REASSIGN;
+		return -1;
+	case TMF_CLEAR_ACA: /* NormACA is not offered: SPC-4 6.6.2 */
+		*instead = TMF_RSP_NOT_SUPPORTED;
+		return -1;
+	default:
+		*instead = TMF_RSP_REJECTED;
+		return -1;
+	}
+}
+
+void tmf_receive(struct conn *c, const struct pdu_tmf_req *req)
+{
+	uint8_t code = req->function & 0x7f;
+	enum tmf_response instead = TMF_RSP_REJECTED;
+	int function = c->session->target ? tmf_function(code, &instead) : -1;
+	struct tmf_request *r;
+
+	if (function < 0) {
+		tmf_answer(c, be32_get(&req->itt), instead, false);
+		return;
+	}
+	r = calloc(1, sizeof *r);
+	if (!r) {
+		conn_close(c, "out of memory");
+		return;
+	}
+	r->conn = c;
+	r->code = code;
+	r->itt = be32_get(&req->itt);
+	r->tmf.function = (enum scsi_tmf_function)function;
+	r->tmf.nexus = &c->session->nexus;
+	r->tmf.tag = be32_get(&req->ref_itt);
+	memcpy(r->tmf.lun_field, req->lun, sizeof r->tmf.lun_field);
+	r->tmf.done = tmf_done;
+	conn_hold(c);
+	scsi_tmf_submit(&r->tmf);
+}
