@@ -38,7 +38,7 @@ SUBJECTS = ["floor", "kurad-mem", "kurad-null", "kurad-file", "tgt-null", "tgt-f
             "istgt-file"]
 SEQUENTIAL = ["64k-read", "64k-write", "1m-read", "1m-write"]
 FIELDS = ("iops", "mb_s", "p50_us", "p99_us", "mean_us", "target_cpu_us_per_io",
-          "generator_cpu_us_per_io", "target_cpu_s", "seconds")
+          "generator_cpu_us_per_io", "ios_per_cpu_s", "mb_per_cpu_s")
 
 
 def parse_args():
@@ -94,11 +94,11 @@ def settings_of(args):
     return settings
 
 
-def busy_seconds():
-    """CPU seconds that the machine has spent on anything, for the share of others."""
+def machine_seconds():
+    """(CPU seconds that the machine has spent on anything, CPU seconds that its host took away)."""
     with open("/proc/stat") as f:
-        fields = [int(n) for n in f.readline().split()[1:]]
-    return (sum(fields[:3]) + sum(fields[5:8])) / os.sysconf("SC_CLK_TCK")
+        fields = [int(n) / os.sysconf("SC_CLK_TCK") for n in f.readline().split()[1:]]
+    return sum(fields[:3]) + sum(fields[5:7]), fields[7]
 
 
 class Bench:
@@ -112,7 +112,7 @@ class Bench:
         self.servers = []
         self.samples = collections.defaultdict(list)
         self.failures = {}
-        self.other_busy = []
+        self.noise = []  # (cores used by others, cores taken by the host), per measurement
         self.generator = servers.find_generator(scratch)
 
     def start(self):
@@ -162,41 +162,58 @@ class Bench:
                               timeout=60 + 2 * self.args.time,
                               preexec_fn=servers.pinned(self.generator_cores))
         if done.returncode == 0:
-            return json.loads(done.stdout)
+            return derive(json.loads(done.stdout))
         self.failures[subject] = done.stderr.strip()
         print("# %s: %s" % (subject, self.failures[subject].replace("\n", "\n#   ")))
         return None
 
     def measure(self, workload, subject):
-        began, busy = time.monotonic(), busy_seconds()
         argv = "%s --time %g --sessions %d" % (workload.argv, self.args.time, self.args.loops)
         if self.args.spin:
             argv += " --spin"
+        began, (busy, stolen) = time.monotonic(), machine_seconds()
         got = self.generate(subject, argv)
         if got is None and not subject.startswith("kurad"):
             got = self.generate(subject, argv)  # istgt drops a busy connection now and then
-        spent, busy = time.monotonic() - began, busy_seconds() - busy
         if got is None:
             return
         self.samples[workload.name, subject].append(got)
+        spent, (busy_now, stolen_now) = time.monotonic() - began, machine_seconds()
         ours = (got["target_cpu_s"] + got["generator_cpu_s"]) / got["seconds"]
-        self.other_busy.append(max(0.0, busy / spent - ours))
+        self.noise.append((max(0.0, (busy_now - busy) / spent - ours),
+                           (stolen_now - stolen) / spent))
 
     def run(self, workload):
         for _ in range(self.args.rounds):
             for subject in self.subjects:
                 self.measure(workload, subject)
 
+    def values(self, workload, subject, field):
+        """The figure of each round, in order."""
+        return [s[field] for s in self.samples.get((workload, subject), [])]
+
     def medians(self, workload, subject):
-        samples = self.samples.get((workload, subject))
-        if not samples:
+        if not self.samples.get((workload, subject)):
             return None
-        m = {f: statistics.median(s[f] for s in samples) for f in FIELDS}
-        m["ios_per_cpu_s"] = 1e6 / m["target_cpu_us_per_io"] if m["target_cpu_us_per_io"] else 0
-        m["mb_per_cpu_s"] = statistics.median(
-            s["mb_s"] * s["seconds"] / s["target_cpu_s"] if s["target_cpu_s"] else 0
-            for s in samples)
-        return m
+        return {f: statistics.median(self.values(workload, subject, f)) for f in FIELDS}
+
+
+def derive(got):
+    """Adds what is said per second of the target's CPU."""
+    cpu = got["target_cpu_s"] or float("inf")
+    got["ios_per_cpu_s"] = got["ios"] / cpu
+    got["mb_per_cpu_s"] = got["mb_s"] * got["seconds"] / cpu
+    return got
+
+
+def quotient(over, under):
+    """The median of the rounds' quotients: each round is compared with itself, because noise that
+    lasts longer than a round is in both."""
+    if not over or not under:
+        return None
+    if len(over) != len(under):
+        return statistics.median(over) / statistics.median(under)
+    return statistics.median(a / b for a, b in zip(over, under))
 
 
 def fill_file(path, size):
@@ -212,27 +229,26 @@ def fill_file(path, size):
 COLUMNS = "%-12s %9s %8s %8s %8s %8s %9s %8s %8s %7s"
 
 
-def ratio(a, b):
-    return "%.2f" % (a / b) if a and b else "-"
+def cpu_ratio(bench, workload, over, under):
+    field = "target_cpu_us_per_io"
+    q = quotient(bench.values(workload, over, field), bench.values(workload, under, field))
+    return "%.2f" % q if q else "-"
 
 
 def print_workload(bench, workload):
     print("\n%s" % workload.title)
     print(COLUMNS % ("target", "IOPS", "MB/s", "p50 us", "p99 us", "CPU/IO", "IO/CPU-s",
                      "x floor", "x kurad", "gen/IO"))
-    floor = bench.medians(workload.name, "floor")
     for subject in bench.subjects:
         m = bench.medians(workload.name, subject)
         if m is None:
             print("%-12s failed" % subject)
             continue
-        twin = bench.medians(workload.name, twin_of(subject))
-        cpu = m["target_cpu_us_per_io"]
         print(COLUMNS % (
             subject, "%.0f" % m["iops"], "%.1f" % m["mb_s"], "%.1f" % m["p50_us"],
-            "%.1f" % m["p99_us"], "%.2f" % cpu, "%.0f" % m["ios_per_cpu_s"],
-            ratio(cpu, floor and floor["target_cpu_us_per_io"]),
-            ratio(cpu, twin and twin["target_cpu_us_per_io"]),
+            "%.1f" % m["p99_us"], "%.2f" % m["target_cpu_us_per_io"],
+            "%.0f" % m["ios_per_cpu_s"], cpu_ratio(bench, workload.name, subject, "floor"),
+            cpu_ratio(bench, workload.name, subject, twin_of(subject)),
             "%.2f" % m["generator_cpu_us_per_io"]))
     sys.stdout.flush()
 
@@ -250,40 +266,38 @@ class Bars:
         self.bench = bench
         self.rows = []
 
-    def value(self, workload, subject, field):
-        m = self.bench.medians(workload, subject)
-        return m and m[field]
+    def at_most(self, text, value, limit, unit=""):
+        self.add(text, value, "at most %g%s" % (limit, unit), unit, lambda v: v <= limit)
 
-    def at_most(self, text, a, b, limit, unit=""):
-        """`a` (divided by `b`) is at most `limit`; without figures the bar was not measured."""
-        self.add(text, a, b, limit, unit, "at most", lambda v: v <= limit)
+    def at_least(self, text, value, limit):
+        self.add(text, value, "at least %g" % limit, "", lambda v: v >= limit)
 
-    def at_least(self, text, a, b, limit):
-        self.add(text, a, b, limit, "", "at least", lambda v: v >= limit)
+    def add(self, text, value, limit, unit, good):
+        self.rows.append({"bar": "%s, %s" % (text, limit), "value": value, "unit": unit,
+                          "met": None if value is None else good(value)})
 
-    def add(self, text, a, b, limit, unit, word, good):
-        v = a / b if a and b else None
-        self.rows.append({"bar": "%s %s %g%s" % (text, word, limit, unit), "value": v,
-                          "unit": unit, "met": None if v is None else good(v)})
+    def over(self, workload, field, a, b):
+        """The figure of `a` over that of `b`, None when either is missing."""
+        return quotient(self.bench.values(workload, a, field),
+                        self.bench.values(workload, b, field))
 
     def collect(self):
-        value, cpu = self.value, "target_cpu_us_per_io"
+        cpu = "target_cpu_us_per_io"
         for w in ("4k-randread", "4k-randwrite"):
-            mem = value(w, "kurad-mem", cpu)
-            self.at_most(w + ": mem CPU per I/O over the floor's", mem, value(w, "floor", cpu),
-                         1.7)
-            self.at_least(w + ": mem I/O per CPU second over tgt-null's",
-                          value(w, "tgt-null", cpu), mem, 4)
-            self.at_most(w + ": file CPU per I/O", value(w, "kurad-file", cpu), 1, 4, " us")
+            self.at_most(w + ": CPU per I/O, kurad-mem over floor",
+                         self.over(w, cpu, "kurad-mem", "floor"), 1.7)
+            self.at_least(w + ": I/O per CPU second, kurad-mem over tgt-null",
+                          self.over(w, "ios_per_cpu_s", "kurad-mem", "tgt-null"), 4)
+            file = self.bench.medians(w, "kurad-file")
+            self.at_most(w + ": CPU per I/O, kurad-file", file and file[cpu], 4, " us")
         for w in SEQUENTIAL:
             for ours, theirs in (("kurad-file", "tgt-file"), ("kurad-null", "tgt-null")):
-                self.at_least("%s: %s MB per CPU second over %s's" % (w, ours, theirs),
-                              value(w, ours, "mb_per_cpu_s"), value(w, theirs, "mb_per_cpu_s"),
-                              2)
+                self.at_least("%s: MB per CPU second, %s over %s" % (w, ours, theirs),
+                              self.over(w, "mb_per_cpu_s", ours, theirs), 2)
         for ours, theirs in (("kurad-file", "tgt-file"), ("kurad-file", "istgt-file"),
                              ("kurad-null", "tgt-null")):
-            self.at_most("4k-qd1: p50 of %s over %s's" % (ours, theirs),
-                         value("4k-qd1", ours, "p50_us"), value("4k-qd1", theirs, "p50_us"), 1)
+            self.at_most("4k-qd1: p50 latency, %s over %s" % (ours, theirs),
+                         self.over("4k-qd1", "p50_us", ours, theirs), 1)
         return self.rows
 
 
@@ -329,9 +343,9 @@ def run_all(bench, workloads):
         print_workload(bench, workload)
     rows = Bars(bench).collect()
     print_bars(rows)
-    if bench.other_busy:
-        print("# other programs used %.2f cores meanwhile (median)" %
-              statistics.median(bench.other_busy))
+    if bench.noise:
+        print("# meanwhile other programs used %.2f cores and the host took %.2f (medians)" %
+              tuple(map(statistics.median, zip(*bench.noise))))
     if bench.args.json:
         write_json(bench, workloads, rows, bench.args.json)
 
