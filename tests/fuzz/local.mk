@@ -1,1 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
+# libFuzzer programs, built by configure --enable-fuzzers with clang; run.sh runs them.
+EXTRA_DIST += \
+	tests/fuzz/run.sh \
+	tests/fuzz/corpus
+
+if ENABLE_FUZZERS
+noinst_PROGRAMS += \
+	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_text
+
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_config.c
+tests_fuzz_fuzz_config_LDADD = config/libconfigkura.a common/libcommon.a $(LIBCONFIG_LIBS) \
+	$(ISAL_LIBS)
+tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_text.c
+tests_fuzz_fuzz_text_LDADD = $(KURA_LIBS)
+tests_fuzz_fuzz_text_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+endif

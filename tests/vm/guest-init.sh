@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=dash
 # The only process of the test machine. Phase 1 makes a filesystem on every disk and fills it,
 # phase 2 checks what phase 1 left. Lines that begin with KURA are for the test outside.
 /bin/busybox --install -s /bin
@@ -7,9 +8,9 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mkdir -p /mnt /run
-for module in $(cat /modules/order); do
+while read -r module; do
 	insmod "/modules/$module" || echo "KURA FAIL insmod $module"
-done
+done </modules/order
 phase=$(sed -n 's/.*kura_phase=\([0-9]\).*/\1/p' /proc/cmdline)
 
 fail() {
@@ -46,8 +47,9 @@ phase1() { # disk
 phase2() { # disk
 	mount -t ext4 "$1" /mnt || fail "mount $1"
 	(cd /mnt && sha256sum -c -s SUMS) || fail "files of phase 1 on $1"
-	[ "$(ls /mnt | grep -c file)" = 40 ] || fail "number of files on $1"
-	mv /mnt/file7 /mnt/moved && sync || fail "rename on $1"
+	[ "$(find /mnt -name 'file*' | wc -l)" = 40 ] || fail "number of files on $1"
+	mv /mnt/file7 /mnt/moved || fail "rename on $1"
+	sync
 	umount /mnt || fail "umount $1"
 }
 
@@ -63,7 +65,7 @@ for disk in vda sda; do
 		"discard=$(cat /sys/block/$disk/queue/discard_max_bytes)" \
 		"cache=$(cat /sys/block/$disk/queue/write_cache)" \
 		"fua=$(cat /sys/block/$disk/queue/fua)"
-	phase$phase /dev/$disk
+	"phase$phase" "/dev/$disk"
 done
 echo "KURA DONE phase $phase"
 poweroff -f
