@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * login.c: the login phase (RFC 7143 6.3) of a connection: requests come with text, responses go
+ * with text, stage after stage, until both sides agree on full feature phase.
+ *
+ * The happy path: login_receive checks the header, collects text, has it answered by keys.c, and
+ * sends the answer; when that answer would be the last one, the session is made and joins the
+ * registry, and login_established sends it. What can fail: each broken rule ends in login_refuse:
+ * one response with a status, one log line, and the end of the connection.
+ */
+#include "target/iscsi/login.h"
+
+#include "common/own.h"
+#include "common/stat.h"
+#include "target/iscsi/access.h"
+#include "target/iscsi/keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct login {
+	struct pdu_login_req first;  /* of the login: what must stay the same is compared with it */
+	struct pdu_login_req req;    /* the last one */
+	unsigned stage;              /* PDU_STAGE_SECURITY or _OPERATE: the one we are in */
+	bool named;                  /* the first text is taken: who and what is known */
+	bool joining;                /* the registry is asked; only login_established goes on */
+	struct iscsi_target *target; /* NULL: discovery */
+	struct keys keys;
+	struct keys_text in;                  /* text of requests with the C bit so far */
+	struct keys_text out;                 /* answers */
+	uint32_t out_sent;                    /* bytes of `out` that went out */
+	char initiator[ISCSI_NAME_MAX + 1];   /* as it says, normalised */
+	char target_name[ISCSI_NAME_MAX + 1]; /* the same */
+};
+
+/* Logins are the peers' to cause, over any number of connections: budgets of a thread. */
+static __thread struct log_limit refused_log, established_log;
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+/* The header of a response to `req`: RFC 7143 11.13. Sequence numbers that a session would have
+ * come from the request, which is immediate and takes none (RFC 7143 11.12.8). */
+static union pdu response_to(const struct pdu_login_req *req)
+{
+	union pdu pdu = { .login_rsp = { .opcode = PDU_LOGIN_RSP } };
+
+	memcpy(pdu.login_rsp.isid, req->isid, sizeof pdu.login_rsp.isid);
+	pdu.login_rsp.tsih = req->tsih;
+	pdu.login_rsp.itt = req->itt;
+	pdu.login_rsp.exp_cmd_sn = req->cmd_sn;
+	pdu.login_rsp.max_cmd_sn = req->cmd_sn;
+	return pdu;
+}
+
+/* Ends the login: a response with `status`, one line, and the connection closes behind it. */
+static void login_refuse(
+	struct conn *c, const struct pdu_login_req *req, enum login_status status, const char *rule)
+{
+	const struct login *l = c->login;
+	union pdu pdu = response_to(req);
+
+	stat_add(STAT_iscsi_logins_refused, 1);
+	if (log_limit_ok(&refused_log))
+		log_warn("login: refused",
+			"conn=%lu peer=%s initiator=%s target=%s status=0x%04x rule=\"%s\"",
+			(unsigned long)c->id, c->peer, l && *l->initiator ? l->initiator : "-",
+			l && *l->target_name ? l->target_name : "-", status, rule);
+	be16_set(&pdu.login_rsp.status, (uint16_t)status);
+	conn_send_last(c, &pdu, NULL, 0);
+}
+
+/* RFC 7143 6.3: the default MaxRecvDataSegmentLength holds during login, or less when declared. */
+static uint32_t part_most(const struct login *l)
+{
+	uint32_t most = l->keys.value[KEYS_MAX_RECV];
+
+	return most < CONN_LOGIN_RECV ? most : CONN_LOGIN_RECV;
+}
+
+/* Sends the next part of the answers. `flags` says what is agreed on with it. False: no memory, and
+ * the login is gone. */
+static bool send_part(struct conn *c, uint8_t flags, uint16_t tsih)
+{
+	struct login *l = c->login;
+	union pdu pdu = response_to(&l->req);
+	uint32_t left = l->out.len - l->out_sent;
+	uint32_t len = left < part_most(l) ? left : part_most(l);
+	const uint8_t *data = len ? l->out.data + l->out_sent : NULL;
+
+	pdu.login_rsp.flags = flags;
+	if (tsih)
+		be16_set(&pdu.login_rsp.tsih, tsih);
+	l->out_sent += len;
+	if (l->out_sent == l->out.len)
+		l->out.len = l->out_sent = 0;
+	return conn_send(c, &pdu, data, len, true);
+}
+
+static void join(struct conn *c)
+{
+	struct login *l = c->login;
+	struct session *s;
+
+	if (c->home->draining) {
+		login_refuse(c, &l->req, LOGIN_UNAVAILABLE, "the server is being stopped");
+		return;
+	}
+	s = session_new(c, l->target, l->first.isid, be32_get(&l->first.cmd_sn));
+	if (!s) {
+		login_refuse(c, &l->req, LOGIN_RESOURCES, "no memory for a session");
+		return;
+	}
+	c->session = s;
+	l->joining = true;
+	session_join(s);
+}
+
+/*
+ * Answers the request with what there is. A stage ends when the initiator asks for it and we have
+ * nothing left to say in it (RFC 7143 11.13.6); with the C bit the T bit is 0 (RFC 7143 11.13.7).
+ */
+static void answer(struct conn *c)
+{
+	struct login *l = c->login;
+	uint8_t flags = (uint8_t)(l->stage << 2);
+	unsigned next = PDU_LOGIN_NSG(l->req.flags);
+
+	if (l->out.len - l->out_sent > part_most(l)) {
+		send_part(c, flags | PDU_CONTINUE, 0);
+	} else if (!(l->req.flags & PDU_LOGIN_TRANSIT)) {
+		send_part(c, flags, 0);
+	} else if (next == PDU_STAGE_FULL) {
+		join(c);
+	} else {
+		l->stage = next;
+		l->keys.stage = KEYS_OPERATE;
+		send_part(c, (uint8_t)(flags | PDU_LOGIN_TRANSIT | next), 0);
+	}
+}
+
+void login_established(struct conn *c, int err)
+{
+	struct login *l = c->login;
+	uint8_t flags;
+
+	if (!l || c->tx.last) /* closed or refused meanwhile */
+		return;
+	own_assert(l->joining);
+	if (err) {
+		bool stopping = err == -ESHUTDOWN || err == -ECANCELED;
+
+		login_refuse(c, &l->req, stopping ? LOGIN_UNAVAILABLE : LOGIN_RESOURCES,
+			stopping ? "the server is being stopped" : "no room for a session");
+		return;
+	}
+	snprintf(c->initiator, sizeof c->initiator, "%s", l->initiator);
+	c->cid = be16_get(&l->first.cid);
+	keys_params(&l->keys, &c->params);
+	if (log_limit_ok(&established_log))
+		log_info("login: session established",
+			"conn=%lu peer=%s initiator=%s target=%s tsih=%u digests=%s/%s",
+			(unsigned long)c->id, c->peer, l->initiator,
+			l->target ? l->target_name : "discovery", c->session->tsih,
+			c->params.header_digest ? "crc32c" : "none",
+			c->params.data_digest ? "crc32c" : "none");
+	/* the response itself goes without digests: they begin in full feature phase, RFC 7143 13.1
+	 */
+	flags = (uint8_t)(PDU_LOGIN_TRANSIT | l->stage << 2 | PDU_STAGE_FULL);
+	if (!send_part(c, flags, c->session->tsih))
+		return;
+	conn_event(c, CONN_EV_LOGGED_IN);
+	login_free(c);
+}
+
+/* ---- what the text said --------------------------------------------------------------------- */
+
+/* Who wants to come in where: RFC 7143 6.3, the first text of a login. */
+static enum login_status take_names(struct conn *c, struct login *l, const char **rule)
+{
+	const char *const *text = l->keys.text;
+	const char *type = text[KEYS_SESSION_TYPE];
+
+	*rule = "RFC 7143 13.5: InitiatorName is missing";
+	if (!text[KEYS_INITIATOR_NAME])
+		return LOGIN_MISSING;
+	*rule = "RFC 7143 4.2.7: InitiatorName is no iSCSI name";
+	if (access_name(text[KEYS_INITIATOR_NAME], l->initiator))
+		return LOGIN_INITIATOR_ERROR;
+	*rule = "RFC 7143 13.21: SessionType is neither Normal nor Discovery";
+	if (type && !l->keys.discovery && strcmp(type, "Normal"))
+		return LOGIN_SESSION_TYPE;
+	if (l->keys.discovery)
+		return LOGIN_SUCCESS;
+	*rule = "RFC 7143 13.4: TargetName is missing in a normal session";
+	if (!text[KEYS_TARGET_NAME])
+		return LOGIN_MISSING;
+	*rule = "no target has this name";
+	if (access_name(text[KEYS_TARGET_NAME], l->target_name))
+		return LOGIN_NOT_FOUND;
+	l->target = access_find(c->srv, l->target_name);
+	if (!l->target)
+		return LOGIN_NOT_FOUND;
+	*rule = "the target's list of initiators has neither this name nor *";
+	return access_allowed(l->target, l->initiator) ? LOGIN_SUCCESS : LOGIN_AUTHORIZATION;
+}
+
+/* A key that was answered with Reject and without which there is no login. */
+static enum login_status check_rejected(const struct login *l, const char **rule)
+{
+	uint64_t rejected = l->keys.rejected;
+
+	/* RFC 7143 12.1: CHAP comes with its own issue; None is what we know */
+	*rule = "AuthMethod: None is not among the methods offered";
+	if (l->stage == PDU_STAGE_SECURITY && (rejected & keys_bit(KEYS_AUTH_METHOD)))
+		return LOGIN_AUTHENTICATION;
+	/* RFC 7143 7.12: a declared value that cannot be is a negotiation failure */
+	*rule = "RFC 7143 13.12: MaxRecvDataSegmentLength is not within 512 to 16777215";
+	if (l->stage == PDU_STAGE_OPERATE && (rejected & keys_bit(KEYS_MAX_RECV)))
+		return LOGIN_INITIATOR_ERROR;
+	return LOGIN_SUCCESS;
+}
+
+/* What we say without being asked, each once. */
+static void declare(struct login *l)
+{
+	uint64_t said = l->keys.declared;
+	char group[8];
+
+	/* RFC 7143 13.9: in the first response after the target was named */
+	snprintf(group, sizeof group, "%u", ISCSI_TPGT);
+	if (l->target && !(said & keys_bit(KEYS_PORTAL_GROUP)))
+		keys_declare(&l->keys, KEYS_PORTAL_GROUP, group, &l->out);
+	if (l->target && l->target->alias && !(said & keys_bit(KEYS_TARGET_ALIAS)))
+		keys_declare(&l->keys, KEYS_TARGET_ALIAS, l->target->alias, &l->out);
+	if (l->stage == PDU_STAGE_OPERATE && !(said & keys_bit(KEYS_MAX_RECV)))
+		keys_declare_ours(&l->keys, KEYS_MAX_RECV, &l->out);
+}
+
+/* A text is complete: negotiates it. */
+static enum login_status take_text(struct conn *c, const char **rule)
+{
+	struct login *l = c->login;
+	enum login_status status = LOGIN_SUCCESS;
+	int err = keys_negotiate(&l->keys, l->in.data, l->in.len, &l->out);
+
+	if (err) {
+		*rule = err == -EBADMSG ? l->keys.rule : "more keys than a login takes";
+		return err == -EBADMSG ? LOGIN_INITIATOR_ERROR : LOGIN_RESOURCES;
+	}
+	*rule = "RFC 7143 13.21: SessionType behind the first text of a login";
+	if (!l->named)
+		status = take_names(c, l, rule);
+	else if (l->keys.given & keys_bit(KEYS_SESSION_TYPE))
+		status = LOGIN_INITIATOR_ERROR;
+	l->named = true;
+	if (!status)
+		status = check_rejected(l, rule);
+	if (status)
+		return status;
+	declare(l);
+	keys_text_free(&l->in);
+	*rule = "no memory for the answers";
+	return l->out.err ? LOGIN_RESOURCES : LOGIN_SUCCESS;
+}
+
+/* ---- headers -------------------------------------------------------------------------------- */
+
+/* RFC 7143 11.12.3: the stage that a request is in, and the one that it wants to go to. */
+static const char *check_stages(const struct login *l, const struct pdu_login_req *req)
+{
+	unsigned now = PDU_LOGIN_CSG(req->flags), next = PDU_LOGIN_NSG(req->flags);
+
+	if (now != l->stage)
+		return "RFC 7143 11.12.3: CSG is not the stage that was agreed on";
+	if (!(req->flags & PDU_LOGIN_TRANSIT))
+		return NULL;
+	if (req->flags & PDU_CONTINUE)
+		return "RFC 7143 11.12.2: T and C in one request";
+	if (next == 2 || next <= now)
+		return "RFC 7143 11.12.3: no such way from CSG to NSG";
+	return NULL;
+}
+
+/* RFC 7143 6.3, 11.12: what every request of a login says alike. */
+static const char *check_same(const struct login *l, const struct pdu_login_req *req)
+{
+	if (memcmp(&req->itt, &l->first.itt, sizeof req->itt))
+		return "RFC 7143 11.12: the Initiator Task Tag changes within a login";
+	if (memcmp(req->isid, l->first.isid, sizeof req->isid))
+		return "RFC 7143 11.12.5: the ISID changes within a login";
+	if (memcmp(&req->tsih, &l->first.tsih, sizeof req->tsih))
+		return "RFC 7143 11.12.6: the TSIH changes within a login";
+	if (memcmp(&req->cid, &l->first.cid, sizeof req->cid))
+		return "RFC 7143 11.12.7: the CID changes within a login";
+	return NULL;
+}
+
+static enum login_status check_header(
+	const struct login *l, const struct pdu_login_req *req, const char **rule)
+{
+	*rule = "RFC 7143 11.12.4: only version 0x00 is known";
+	if (req->version_min > 0)
+		return LOGIN_VERSION;
+	*rule = check_same(l, req);
+	if (*rule)
+		return LOGIN_INITIATOR_ERROR;
+	/* RFC 7143 11.12.6: our sessions have one connection, so there is none to add to */
+	*rule = "RFC 7143 6.3.1: TSIH names no session that a connection can be added to";
+	if (be16_get(&req->tsih))
+		return LOGIN_NO_SESSION;
+	*rule = check_stages(l, req);
+	if (*rule)
+		return LOGIN_INITIATOR_ERROR;
+	*rule = "RFC 7143 6.3: a request before the last response";
+	return l->joining ? LOGIN_INITIATOR_ERROR : LOGIN_SUCCESS;
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+/* The first request of a connection: everything begins with it. False: no memory, refused. */
+static bool begin(struct conn *c, const struct pdu_login_req *req)
+{
+	struct login *l = calloc(1, sizeof *l);
+	unsigned stage = PDU_LOGIN_CSG(req->flags);
+
+	conn_event(c, CONN_EV_LOGIN);
+	if (!l) {
+		login_refuse(c, req, LOGIN_RESOURCES, "no memory for a login");
+		return false;
+	}
+	c->login = l;
+	l->first = *req;
+	/* RFC 7143 6.3.1: a login begins with security, or leaves it out; 2 and 3 are no way to */
+	l->stage = stage == PDU_STAGE_OPERATE ? PDU_STAGE_OPERATE : PDU_STAGE_SECURITY;
+	l->in.most = KEYS_TEXT_MAX;
+	l->out.most = KEYS_TEXT_MAX;
+	keys_init(&l->keys, stage == PDU_STAGE_OPERATE ? KEYS_OPERATE : KEYS_SECURITY, false);
+	return true;
+}
+
+/* Takes the text of a request and says what is wrong with it; nothing: the request is answered. */
+static enum login_status take_request(
+	struct conn *c, const uint8_t *data, uint32_t len, const char **rule)
+{
+	struct login *l = c->login;
+
+	if (l->out_sent) { /* RFC 7143 6.2: the parts of our answer are asked for without text */
+		*rule = "RFC 7143 6.2: text while the answer has more parts";
+		if (len || (l->req.flags & PDU_CONTINUE))
+			return LOGIN_INITIATOR_ERROR;
+		answer(c);
+		return LOGIN_SUCCESS;
+	}
+	keys_text_add(&l->in, data, len);
+	*rule = "more text than a login takes";
+	if (l->in.err)
+		return LOGIN_RESOURCES;
+	if (l->req.flags & PDU_CONTINUE) { /* RFC 7143 6.2: answered without text */
+		send_part(c, (uint8_t)(l->stage << 2), 0);
+		return LOGIN_SUCCESS;
+	}
+	enum login_status status = take_text(c, rule);
+
+	if (!status)
+		answer(c);
+	return status;
+}
+
+void login_receive(
+	struct conn *c, const struct pdu_login_req *req, const uint8_t *data, uint32_t len)
+{
+	enum login_status status;
+	const char *rule;
+
+	if (c->tx.last) /* refused already */
+		return;
+	if (!c->login && !begin(c, req))
+		return;
+	status = check_header(c->login, req, &rule);
+	c->login->req = *req;
+	if (!status)
+		status = take_request(c, data, len, &rule);
+	if (status)
+		login_refuse(c, req, status, rule);
+}
+
+void login_out_of_place(struct conn *c, const struct pdu_bhs *bhs)
+{
+	const struct login *l = c->login;
+	struct pdu_login_req req = { .itt = bhs->itt };
+
+	if (c->tx.last)
+		return;
+	if (l) {
+		memcpy(req.isid, l->first.isid, sizeof req.isid);
+		req.cmd_sn = l->first.cmd_sn;
+	}
+	login_refuse(c, &req, LOGIN_OUT_OF_PLACE,
+		"RFC 7143 6.3: another PDU than a Login Request within a login");
+}
+
+void login_free(struct conn *c)
+{
+	struct login *l = own_take(c->login);
+
+	if (!l)
+		return;
+	keys_text_free(&l->in);
+	keys_text_free(&l->out);
+	free(l);
+}
