@@ -1,1 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+noinst_LIBRARIES += target/scsi/libscsi.a
+target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scsi/nexus.h \
+	target/scsi/lun.h target/scsi/unit.h target/scsi/limits.h target/scsi/command.h \
+	target/scsi/sense.h target/scsi/sense.def target/scsi/commands.def target/scsi/vpd.def \
+	target/scsi/modes.def target/scsi/task.c target/scsi/command.c target/scsi/sense.c \
+	target/scsi/lun.c target/scsi/nexus.c target/scsi/tmf.c target/scsi/cmd_basic.c \
+	target/scsi/cmd_inquiry.c target/scsi/vpd.c target/scsi/cmd_capacity.c \
+	target/scsi/cmd_luns.c target/scsi/cmd_mode.c target/scsi/cmd_rw.c \
+	target/scsi/cmd_verify.c target/scsi/cmd_cache.c target/scsi/cmd_unmap.c \
+	target/scsi/cmd_same.c target/scsi/cmd_opcodes.c

@@ -53,8 +53,9 @@ struct scsi_everywhere {
  * `e` until done. */
 void scsi_everywhere(struct scsi_domain *domain, struct scsi_everywhere *e);
 
-/* The same on the calling loop alone. */
-void scsi_everywhere_here(struct scsi_domain *domain, struct loop *loop, struct scsi_everywhere *e);
+/* The same when the caller knows that it is on `loop`; `only_here`: on no other loop. */
+void scsi_everywhere_from(
+	struct scsi_domain *domain, struct loop *loop, struct scsi_everywhere *e, bool only_here);
 
 /* Inside e->each: this loop is not ready yet. The hop, borrowed; its node is the caller's until
  * scsi_everywhere_ready is called with it on the same loop. */

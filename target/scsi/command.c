@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a CDB to the function of its row: which LUN, which row, and everything that a row alone can
+ * say is wrong. A good command passes each check with one comparison; what can fail ends the task
+ * with the sense data that the standard wants, in the order of SAM-5 5.3.3 and 5.14.
+ */
+#include "target/scsi/command.h"
+
+#include "common/own.h"
+
+#include <string.h>
+
+static const struct scsi_command command_rows[] = {
+#define NO_ACTION SCSI_NO_ACTION
+#define CDB(...)  { __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
+#define AT(byte, size)                                                                             \
+	{                                                                                          \
+		byte, size                                                                         \
+	}
+#define NOWHERE                                                                                    \
+	{                                                                                          \
+		0, 0                                                                               \
+	}
+#define COMMAND(opcode, action, name, usage, lba, blocks, flags, run)                              \
+	{ opcode, action, name, usage, lba, blocks, flags, run },
+#include "target/scsi/commands.def"
+#undef COMMAND
+#undef NOWHERE
+#undef AT
+#undef CDB
+#undef NO_ACTION
+};
+
+#define ROWS own_array_len(command_rows)
+
+/* Where an opcode leads: to its one row, or to the list of those with service actions. */
+#define ACTIONS_MAX 32 /* five bits, SPC-4 4.3.4 */
+static struct {
+	uint8_t row;        /* place + 1 of the only row, 0: none */
+	uint8_t action_set; /* place + 1 in command_actions, 0: no service actions */
+} command_index[256];
+static uint8_t command_actions[8][ACTIONS_MAX]; /* place + 1 of the row */
+
+/* The bits of the first 16 bytes that must be zero; bytes beyond the CDB are not looked at. */
+static struct {
+	uint64_t word[2];
+} command_forbidden[ROWS];
+
+static void setup_row(unsigned at, unsigned *sets)
+{
+	const struct scsi_command *cmd = &command_rows[at];
+	uint8_t forbidden[SCSI_USAGE_MAX] = { 0 };
+	uint8_t *set = &command_index[cmd->opcode].action_set;
+
+	for (unsigned i = 0; i < cmd->len; i++)
+		forbidden[i] = (uint8_t)~cmd->usage[i];
+	memcpy(&command_forbidden[at], forbidden, sizeof forbidden);
+	if (cmd->action == SCSI_NO_ACTION) {
+		command_index[cmd->opcode].row = (uint8_t)(at + 1);
+		return;
+	}
+	if (!*set) {
+		own_assert(*sets < own_array_len(command_actions));
+		*set = (uint8_t)++ * sets;
+	}
+	command_actions[*set - 1][cmd->action] = (uint8_t)(at + 1);
+}
+
+void scsi_command_setup(void)
+{
+	unsigned sets = 0;
+
+	_Static_assert(ROWS < 255, "places fit a byte");
+	memset(command_index, 0, sizeof command_index);
+	for (unsigned i = 0; i < ROWS; i++)
+		setup_row(i, &sets);
+}
+
+const struct scsi_command *scsi_command_table(unsigned *count)
+{
+	*count = ROWS;
+	return command_rows;
+}
+
+const struct scsi_command *scsi_command_find(uint8_t opcode, uint8_t action, bool *has_actions)
+{
+	unsigned set = command_index[opcode].action_set;
+	unsigned row = command_index[opcode].row;
+
+	*has_actions = set;
+	if (set)
+		row = action < ACTIONS_MAX ? command_actions[set - 1][action] : 0;
+	return row ? &command_rows[row - 1] : NULL;
+}
+
+bool scsi_command_offered(const struct scsi_command *cmd, const struct scsi_lun *lun)
+{
+	if (!lun)
+		return cmd->flags & CMD_WELL_KNOWN;
+	return !(cmd->flags & CMD_THIN) || lun->thin;
+}
+
+/* ---- what is wrong with a CDB; each ends the task and gives false */
+
+/* One line per nexus and opcode, however often it comes. */
+static void log_unknown(struct scsi_nexus *nexus, uint8_t opcode)
+{
+	uint64_t bit = 1ull << (opcode & 63);
+
+	if (nexus->unknown[opcode >> 6] & bit)
+		return;
+	nexus->unknown[opcode >> 6] |= bit;
+	if (log_limit_ok(&nexus->member->log_limit))
+		log_info("scsi: unknown opcode", "opcode=0x%02x initiator=%s target=%s", opcode,
+			nexus->initiator, scsi_target_iqn(nexus->target));
+}
+
+static bool refuse_unknown(struct scsi_task *task, bool has_actions)
+{
+	log_unknown(task->nexus, task->cdb[0]);
+	if (has_actions) /* SPC-4 4.3.4: the opcode is known, its service action is not */
+		scsi_task_fail_field(task, 1, 4);
+	else
+		scsi_task_fail(task, SENSE_INVALID_OPCODE);
+	return false;
+}
+
+/* SPC-4 4.5.2.4.2: the most significant bit of the field; protection fields have three
+ * (SBC-3 4.22). */
+static int pointed_bit(const struct scsi_command *cmd, unsigned byte, unsigned wrong)
+{
+	if (byte == 1 && (wrong & 0xe0) && cmd->lba.width >= 4)
+		return 7;
+	return 31 - __builtin_clz(wrong);
+}
+
+/* SPC-4 4.2.5.1: reserved bits, and fields that need what the unit does not have. */
+static bool refuse_bits(struct scsi_task *task)
+{
+	for (unsigned i = 0; i < task->cmd->len; i++) {
+		unsigned wrong = task->cdb[i] & (uint8_t)~task->cmd->usage[i];
+
+		if (!wrong)
+			continue;
+		scsi_task_fail_field(task, i, pointed_bit(task->cmd, i, wrong));
+		break;
+	}
+	return false;
+}
+
+static bool check_bits(struct scsi_task *task)
+{
+	const uint64_t *forbidden = command_forbidden[task->cmd - command_rows].word;
+	uint64_t word[2];
+
+	if (task->cdb_len < task->cmd->len) {
+		scsi_task_fail_field(task, task->cdb_len, -1);
+		return false;
+	}
+	memcpy(word, task->cdb, sizeof word);
+	if ((word[0] & forbidden[0]) | (word[1] & forbidden[1]))
+		return refuse_bits(task);
+	return true;
+}
+
+static uint64_t load_field(const uint8_t *cdb, struct scsi_place at)
+{
+	switch (at.width) {
+	case 1:
+		return cdb[at.byte];
+	case 2:
+		return be16_load(cdb + at.byte);
+	case 3:
+		return be24_load(cdb + at.byte);
+	case 4:
+		return be32_load(cdb + at.byte);
+	case 8:
+		return be64_load(cdb + at.byte);
+	default:
+		return 0;
+	}
+}
+
+/* SBC-3 4.5: the LBA and the last block must be inside, and the length no more than we take. */
+static bool check_range(struct scsi_task *task)
+{
+	const struct scsi_command *cmd = task->cmd;
+	const struct scsi_lun *lun = task->lun;
+
+	if (!cmd->lba.width)
+		return true;
+	task->lba = load_field(task->cdb, cmd->lba);
+	task->blocks = load_field(task->cdb, cmd->blocks);
+	if (task->blocks == 0 && (cmd->flags & CMD_ZERO_256))
+		task->blocks = 256;
+	if (task->lba > lun->blocks || task->blocks > lun->blocks - task->lba) {
+		scsi_task_fail_info(task, SENSE_LBA_OUT_OF_RANGE,
+			task->lba > lun->blocks ? task->lba : lun->blocks);
+		return false;
+	}
+	if (task->blocks > lun->cap_blocks && (cmd->flags & CMD_CAPPED)) {
+		scsi_task_fail_field(task, cmd->blocks.byte, 7); /* SBC-3 6.6.4 */
+		return false;
+	}
+	return true;
+}
+
+static bool check_unit(struct scsi_task *task)
+{
+	const struct scsi_command *cmd = task->cmd;
+	const struct scsi_lun *lun = task->lun;
+
+	if (!lun) /* the well-known one, or a command that is answered everywhere */
+		return true;
+	if ((cmd->flags & CMD_MEDIUM) && !scsi_lun_loaded(lun)) {
+		scsi_task_fail(task, SENSE_NO_MEDIUM);
+		return false;
+	}
+	if (!check_range(task))
+		return false;
+	if ((cmd->flags & CMD_WRITES) && lun->readonly) {
+		scsi_task_fail(task, SENSE_WRITE_PROTECTED); /* SBC-3 4.13 */
+		return false;
+	}
+	return true;
+}
+
+/* The LUN and what waits there for this initiator. */
+static bool check_lun(struct scsi_task *task)
+{
+	bool always = task->cmd && (task->cmd->flags & CMD_ALWAYS);
+
+	task->lun = NULL;
+	task->itl = scsi_nexus_find(task->nexus, task->lun_field);
+	if (!task->itl) {
+		if (always)
+			return true;
+		scsi_task_fail(task, SENSE_LUN_NOT_SUPPORTED); /* SAM-5 5.11 */
+		return false;
+	}
+	task->lun = task->itl->lun;
+	if (task->lun)
+		task->chan = task->lun->chan[task->nexus->member->index];
+	if (task->itl->ua_count && !always) { /* SAM-5 5.14 */
+		struct scsi_cause cause = sense_attention(scsi_itl_take(task->itl));
+
+		scsi_task_fail_cause(task, &cause);
+		return false;
+	}
+	return true;
+}
+
+void scsi_command_run(struct scsi_task *task)
+{
+	bool has_actions;
+
+	task->cmd = scsi_command_find(task->cdb[0], task->cdb[1] & 0x1f, &has_actions);
+	if (!check_lun(task))
+		return;
+	if (!task->cmd || (task->itl && !scsi_command_offered(task->cmd, task->lun))) {
+		refuse_unknown(task, !task->cmd && has_actions);
+		return;
+	}
+	if (check_bits(task) && check_unit(task))
+		task->cmd->run(task);
+}

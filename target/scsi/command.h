@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * command.h: the rows of commands.def, and what the functions in them are made of: asking for
+ * data-out, asking the volume, and ending a task.
+ *
+ * A row's function is called when everything that the row itself says has been checked. It ends
+ * the task by exactly one of the scsi_task_ functions below, at once or in a later step.
+ */
+#ifndef KURA_TARGET_SCSI_COMMAND_H
+#define KURA_TARGET_SCSI_COMMAND_H
+
+#include "target/scsi/sense.h"
+#include "target/scsi/unit.h"
+
+#include "common/be.h"
+#include "common/span.h"
+
+#define SCSI_USAGE_MAX 16   /* longest CDB in the table */
+#define SCSI_NO_ACTION 0xff /* the opcode has no service actions */
+
+enum scsi_command_flags {
+	CMD_ALWAYS = 1u << 0, /* answers for LUNs that are not there, and past unit attentions */
+	CMD_WELL_KNOWN = 1u << 1, /* the REPORT LUNS well-known LUN has it, SPC-4 8.2 */
+	CMD_MEDIUM = 1u << 2,     /* needs a medium */
+	CMD_WRITES = 1u << 3,     /* refused on a write-protected unit */
+	CMD_CAPPED = 1u << 4,     /* at most MAXIMUM TRANSFER LENGTH blocks, SBC-3 6.6.4 */
+	CMD_ZERO_256 = 1u << 5,   /* length 0 means 256 blocks, SBC-3 5.9 */
+	CMD_THIN = 1u << 6,       /* only where UNMAP is offered */
+};
+
+struct scsi_place {
+	uint8_t byte;  /* offset in the CDB */
+	uint8_t width; /* bytes; 0: the CDB has no such field */
+};
+
+struct scsi_command {
+	uint8_t opcode;
+	uint8_t action; /* service action, or SCSI_NO_ACTION */
+	const char *name;
+	uint8_t usage[SCSI_USAGE_MAX]; /* bits that are looked at; byte 0 the opcode's */
+	uint8_t len;                   /* bytes of the CDB */
+	struct scsi_place lba, blocks;
+	uint16_t flags;                      /* enum scsi_command_flags */
+	void (*run)(struct scsi_task *task); /* begins the command */
+};
+
+/* Builds the look-up tables; once, before the loops run. */
+void scsi_command_setup(void);
+
+/* Checks the CDB of a task that was just submitted and begins it. */
+void scsi_command_run(struct scsi_task *task);
+
+/* The rows, `count` of them, by opcode and service action; static. */
+const struct scsi_command *scsi_command_table(unsigned *count);
+
+/* The row of an opcode; `action` is looked at only when the opcode has service actions, which
+ * `has_actions` tells. NULL: none. */
+const struct scsi_command *scsi_command_find(uint8_t opcode, uint8_t action, bool *has_actions);
+
+/* Whether this unit (NULL: the well-known one) has the command. */
+bool scsi_command_offered(const struct scsi_command *cmd, const struct scsi_lun *lun);
+
+/* ---- ending a task: gives it back to the port, now or at the end of the turn --------------------
+ */
+
+/* Ends it as it stands: status and sense are set. */
+void scsi_task_end(struct scsi_task *task);
+
+/* GOOD. */
+void scsi_task_good(struct scsi_task *task);
+
+/* TASK SET FULL, or BUSY when the nexus has no other task (SAM-5 5.3.1): out of memory for now. */
+void scsi_task_busy(struct scsi_task *task);
+
+/* CHECK CONDITION with this cause; data-in is dropped. */
+void scsi_task_fail_cause(struct scsi_task *task, const struct scsi_cause *cause);
+
+/* CHECK CONDITION with a row of sense.def. */
+void scsi_task_fail(struct scsi_task *task, enum scsi_sense sense);
+
+/* The same with INFORMATION. */
+void scsi_task_fail_info(struct scsi_task *task, enum scsi_sense sense, uint64_t info);
+
+/* INVALID FIELD IN CDB; `bit` -1: the whole byte or more. */
+void scsi_task_fail_field(struct scsi_task *task, unsigned byte, int bit);
+
+/* INVALID FIELD IN PARAMETER LIST. */
+void scsi_task_fail_list(struct scsi_task *task, unsigned byte, int bit);
+
+/* The one place where an errno of the volume or the port becomes status and sense. */
+void scsi_task_fail_errno(struct scsi_task *task, int err);
+
+/* ---- steps --------------------------------------------------------------------------------------
+ */
+
+/* Marks a task as unwanted: it comes back with `aborted`, at the end of the turn or when the volume
+ * is done with it. */
+void scsi_task_abort(struct scsi_task *task);
+
+/* Asks the port for `len` > 0 bytes, len <= out_room, then calls next. */
+void scsi_task_want(struct scsi_task *task, uint32_t len, void (*next)(struct scsi_task *task));
+
+/* A scratch buffer of the task, given back when it ends. False: the task is ended as busy. */
+bool scsi_task_work(struct scsi_task *task, uint32_t len);
+
+/* Prepares task->io for the byte range; iov is the caller's to set. */
+struct vol_io *scsi_task_io(struct scsi_task *task, enum vol_op op, uint64_t off, uint64_t len);
+
+/* Lets task->io move its one piece in `buf`. */
+void scsi_task_io_buf(struct scsi_task *task, struct loop_buf *buf);
+
+/* Submits task->io and calls next when it went well; a failure or an abort ends the task. */
+void scsi_task_io_go(struct scsi_task *task, void (*next)(struct scsi_task *task));
+
+/* ---- data-in of a few bytes --------------------------------------------------------------------
+ */
+
+#define SCSI_REPLY_MAX 4096u
+
+/* A writer over a zeroed data-in buffer of SCSI_REPLY_MAX. False: the task is ended as busy. */
+bool scsi_reply_begin(struct scsi_task *task, struct span_writer *w);
+
+/* GOOD with what was written, cut at the allocation length (SPC-4 4.2.5.6). */
+void scsi_reply_end(struct scsi_task *task, const struct span_writer *w, uint32_t allocation);
+
+/* ---- small questions ----------------------------------------------------------------------------
+ */
+
+/* Block number to byte offset on the task's unit. */
+static inline uint64_t scsi_task_bytes(const struct scsi_task *task, uint64_t blocks)
+{
+	return blocks << task->lun->block_shift;
+}
+
+/* Whether the task is for the REPORT LUNS well-known logical unit. */
+static inline bool scsi_task_well_known(const struct scsi_task *task)
+{
+	return task->itl == &task->nexus->well_known;
+}
+
+/* Whether the unit's medium is there. */
+static inline bool scsi_lun_loaded(const struct scsi_lun *lun)
+{
+	return !__atomic_load_n(&lun->ejected, __ATOMIC_RELAXED);
+}
+
+/* The pages of VPD data (vpd.c): INQUIRY with EVPD. */
+void scsi_vpd_run(struct scsi_task *task);
+
+/* ---- the functions of the rows
+ * ------------------------------------------------------------------- */
+
+/* TEST UNIT READY, SPC-4 6.47. */
+void scsi_cmd_test_unit_ready(struct scsi_task *task);
+/* REQUEST SENSE, SPC-4 6.39. */
+void scsi_cmd_request_sense(struct scsi_task *task);
+/* INQUIRY, SPC-4 6.6. */
+void scsi_cmd_inquiry(struct scsi_task *task);
+/* REPORT LUNS, SPC-4 6.33. */
+void scsi_cmd_report_luns(struct scsi_task *task);
+/* MODE SENSE(6) and (10), SPC-4 6.13 and 6.14. */
+void scsi_cmd_mode_sense(struct scsi_task *task);
+/* REPORT SUPPORTED OPERATION CODES, SPC-4 6.35. */
+void scsi_cmd_report_opcodes(struct scsi_task *task);
+/* REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS, SPC-4 6.36. */
+void scsi_cmd_report_functions(struct scsi_task *task);
+/* START STOP UNIT, SBC-3 5.25. */
+void scsi_cmd_start_stop(struct scsi_task *task);
+/* READ CAPACITY(10), SBC-3 5.15. */
+void scsi_cmd_read_capacity10(struct scsi_task *task);
+/* READ CAPACITY(16), SBC-3 5.16. */
+void scsi_cmd_read_capacity16(struct scsi_task *task);
+/* GET LBA STATUS, SBC-3 5.5. */
+void scsi_cmd_lba_status(struct scsi_task *task);
+/* READ(6), (10), (12), (16), SBC-3 5.10 and following. */
+void scsi_cmd_read(struct scsi_task *task);
+/* WRITE(6), (10), (12), (16), SBC-3 5.35 and following. */
+void scsi_cmd_write(struct scsi_task *task);
+/* VERIFY(10), (12), (16), SBC-3 5.30 and following. */
+void scsi_cmd_verify(struct scsi_task *task);
+/* WRITE AND VERIFY(10), (12), (16), SBC-3 5.40 and following. */
+void scsi_cmd_write_verify(struct scsi_task *task);
+/* SYNCHRONIZE CACHE(10), (16), SBC-3 5.26. */
+void scsi_cmd_sync_cache(struct scsi_task *task);
+/* UNMAP, SBC-3 5.28. */
+void scsi_cmd_unmap(struct scsi_task *task);
+/* WRITE SAME(10), (16), SBC-3 5.47 and 5.48. */
+void scsi_cmd_write_same(struct scsi_task *task);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Logical units, targets, and the map from LUN to unit. All of it is made before the loops run, so
+ * memory that is not there ends the process.
+ */
+#include "target/scsi/lun.h"
+
+#include "target/scsi/unit.h"
+
+#include "common/be.h"
+#include "common/own.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* SPC-4 4.4.1: ASCII data fields are left-aligned and padded with spaces. */
+static void set_padded(char *dst, size_t room, const char *src)
+{
+	size_t len = src ? strnlen(src, room) : 0;
+
+	memset(dst, ' ', room);
+	if (len)
+		memcpy(dst, src, len);
+}
+
+static void set_serial(struct scsi_lun *lun, const char *serial)
+{
+	if (serial) {
+		snprintf(lun->serial, sizeof lun->serial, "%s", serial);
+		return;
+	}
+	for (unsigned i = 0; i < VOL_UUID_LEN; i++)
+		snprintf(lun->serial + 2 * i, 3, "%02x", lun->info.uuid[i]);
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	return -1;
+}
+
+/* SPC-4 7.8.6.6: NAA designators have 8 bytes, NAA 6 has 16. */
+static bool naa_from_hex(struct scsi_lun *lun, const char *hex)
+{
+	size_t digits = strlen(hex);
+
+	if (digits != 16 && digits != 32)
+		return false;
+	for (size_t i = 0; i < digits; i++) {
+		int v = hex_digit(hex[i]);
+
+		if (v < 0)
+			return false;
+		lun->naa[i / 2] = (uint8_t)(lun->naa[i / 2] << 4 | v);
+	}
+	lun->naa_len = (uint8_t)(digits / 2);
+	return true;
+}
+
+/* SPC-4 7.8.6.6.4: NAA 3h, locally assigned; 60 bits of the UUID, which was made at random. */
+static void naa_from_uuid(struct scsi_lun *lun)
+{
+	lun->naa_len = 8;
+	for (unsigned i = 0; i < 8; i++)
+		lun->naa[i] = lun->info.uuid[i] ^ lun->info.uuid[i + 8];
+	lun->naa[0] = (uint8_t)(0x30 | (lun->naa[0] & 0x0f));
+}
+
+static void set_geometry(struct scsi_lun *lun)
+{
+	lun->block_size = lun->info.block_size;
+	own_assert(lun->block_size >= 512 && !(lun->block_size & (lun->block_size - 1)));
+	lun->block_shift = (uint8_t)__builtin_ctz(lun->block_size);
+	lun->blocks = lun->info.size >> lun->block_shift;
+	lun->cap_blocks = LOOP_BUF_MAX >> lun->block_shift;
+}
+
+struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_conf *conf)
+{
+	struct scsi_lun *lun = own_calloc(1, sizeof *lun);
+
+	lun->domain = domain;
+	lun->vol = conf->vol;
+	lun->info = vol_info(conf->vol);
+	set_geometry(lun);
+	lun->readonly = conf->readonly || lun->info.readonly;
+	lun->removable = conf->removable;
+	lun->thin = conf->thin && (lun->info.caps & VOL_CAN_TRIM);
+	set_padded(lun->vendor, sizeof lun->vendor, conf->vendor);
+	set_padded(lun->product, sizeof lun->product, conf->product);
+	set_padded(lun->revision, sizeof lun->revision, conf->revision);
+	set_serial(lun, conf->serial);
+	if (!conf->naa || !naa_from_hex(lun, conf->naa))
+		naa_from_uuid(lun);
+	return lun;
+}
+
+void scsi_lun_free(struct scsi_lun *lun)
+{
+	if (!lun)
+		return;
+	for (unsigned i = 0; i < SCSI_LOOPS_MAX; i++)
+		own_assert(!lun->chan[i]);
+	free(lun);
+}
+
+int scsi_lun_open(struct scsi_lun *lun, struct loop *loop)
+{
+	struct scsi_member *m = scsi_member_of(lun->domain, loop);
+	int err = 0;
+
+	own_assert(!lun->chan[m->index]);
+	lun->chan[m->index] = vol_chan_open(lun->vol, loop, &err);
+	return lun->chan[m->index] ? 0 : err;
+}
+
+void scsi_lun_close(struct scsi_lun *lun, struct loop *loop)
+{
+	struct scsi_member *m = scsi_member_of(lun->domain, loop);
+	struct vol_chan *chan = own_take(lun->chan[m->index]);
+
+	if (chan)
+		vol_chan_close(chan);
+}
+
+struct vol *scsi_lun_vol(const struct scsi_lun *lun)
+{
+	return lun->vol;
+}
+
+/* ---- targets and their maps */
+
+struct scsi_target *scsi_target_new(
+	struct scsi_domain *domain, const char *iqn, uint16_t tpgt, uint16_t rel_port)
+{
+	struct scsi_target *target = own_calloc(1, sizeof *target);
+
+	target->domain = domain;
+	target->iqn = own_strdup(iqn);
+	target->port_name = own_printf("%s,t,0x%04x", iqn, tpgt); /* RFC 7143 4.2.7.1 */
+	target->tpgt = tpgt;
+	target->rel_port = rel_port;
+	target->map = own_calloc(1, sizeof *target->map);
+	return target;
+}
+
+void scsi_target_free(struct scsi_target *target)
+{
+	if (!target)
+		return;
+	free(target->map);
+	free(target->port_name);
+	free(target->iqn);
+	free(target);
+}
+
+const char *scsi_target_iqn(const struct scsi_target *target)
+{
+	return target->iqn;
+}
+
+int scsi_target_map(struct scsi_target *target, uint16_t number, struct scsi_lun *lun)
+{
+	struct scsi_map *map = target->map;
+	unsigned at = 0;
+
+	if (number > SCSI_LUN_NUMBER_MAX)
+		return -EINVAL;
+	if (scsi_map_place(map, number) >= 0)
+		return -EEXIST;
+	if (map->count == SCSI_LUNS_MAX)
+		return -ENOSPC;
+	while (at < map->count && map->entry[at].number < number)
+		at++;
+	memmove(&map->entry[at + 1], &map->entry[at], (map->count - at) * sizeof *map->entry);
+	map->entry[at] = (struct scsi_map_entry){ .number = number, .lun = lun };
+	map->count++;
+	for (unsigned i = at; i < map->count && map->entry[i].number < 256; i++)
+		map->slot[map->entry[i].number] = (uint16_t)(i + 1);
+	return 0;
+}
+
+int scsi_map_place(const struct scsi_map *map, uint16_t number)
+{
+	unsigned low = 0, high = map->count;
+
+	if (number < 256)
+		return map->slot[number] - 1;
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
+
+		if (map->entry[mid].number == number)
+			return (int)mid;
+		if (map->entry[mid].number < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return -1;
+}
+
+bool scsi_map_has(const struct scsi_map *map, const struct scsi_lun *lun)
+{
+	for (unsigned i = 0; i < map->count; i++)
+		if (map->entry[i].lun == lun)
+			return true;
+	return false;
+}

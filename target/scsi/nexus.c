@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The domain and its nexuses: who lives on which loop, unit attentions, and a function that is run
+ * on every loop. Opening and closing a nexus is rare and may allocate; finding a LUN is the data
+ * path and does not.
+ */
+#include "target/scsi/nexus.h"
+
+#include "target/scsi/command.h"
+#include "target/scsi/sense.h"
+#include "target/scsi/unit.h"
+
+#include "common/be.h"
+#include "common/own.h"
+
+#include <stdio.h>
+
+/* ---- the domain */
+
+struct scsi_domain *scsi_domain_new(struct loop *const *loops, unsigned n)
+{
+	struct scsi_domain *domain = own_calloc(1, sizeof *domain);
+
+	own_assert(n >= 1 && n <= SCSI_LOOPS_MAX);
+	scsi_command_setup();
+	domain->count = n;
+	for (unsigned i = 0; i < n; i++) {
+		domain->member[i].index = i;
+		scsi_member_init(&domain->member[i], domain, loops[i]);
+	}
+	return domain;
+}
+
+void scsi_domain_free(struct scsi_domain *domain)
+{
+	if (!domain)
+		return;
+	for (unsigned i = 0; i < domain->count; i++) {
+		own_assert(list_empty(&domain->member[i].nexuses));
+		loop_hook_cancel(&domain->member[i].flush);
+	}
+	free(domain);
+}
+
+struct scsi_member *scsi_member_of(struct scsi_domain *domain, const struct loop *loop)
+{
+	unsigned guess = loop_index(loop);
+
+	if (guess < domain->count && domain->member[guess].loop == loop)
+		return &domain->member[guess];
+	for (unsigned i = 0; i < domain->count; i++)
+		if (domain->member[i].loop == loop)
+			return &domain->member[i];
+	own_assert(!"a loop of the domain");
+	return NULL;
+}
+
+/* ---- everywhere: each hop travels to its loop, and back when that loop is ready */
+
+static void hop_arrived(struct loop_post *post)
+{
+	struct scsi_everywhere_hop *hop = container_of(post, struct scsi_everywhere_hop, post);
+	struct scsi_everywhere *e = hop->e;
+
+	if (--e->left == 0)
+		e->done(e);
+}
+
+void scsi_everywhere_ready(struct scsi_everywhere_hop *hop)
+{
+	hop->post.run = hop_arrived;
+	loop_post(hop->e->origin, &hop->post);
+}
+
+static void hop_visit(struct scsi_everywhere_hop *hop)
+{
+	struct scsi_everywhere *e = hop->e;
+
+	e->each(e, e->domain->member[hop->index].loop);
+	if (!hop->held)
+		scsi_everywhere_ready(hop);
+}
+
+static void hop_run(struct loop_post *post)
+{
+	hop_visit(container_of(post, struct scsi_everywhere_hop, post));
+}
+
+static struct scsi_everywhere_hop *hop_init(struct scsi_everywhere *e, unsigned index)
+{
+	struct scsi_everywhere_hop *hop = &e->hop[index];
+
+	hop->e = e;
+	hop->index = index;
+	hop->held = false;
+	list_init(&hop->node);
+	return hop;
+}
+
+void scsi_everywhere_from(
+	struct scsi_domain *domain, struct loop *loop, struct scsi_everywhere *e, bool only_here)
+{
+	unsigned mine = scsi_member_of(domain, loop)->index;
+
+	e->domain = domain;
+	e->origin = loop;
+	e->left = only_here ? 1 : domain->count;
+	for (unsigned i = 0; i < domain->count && !only_here; i++) {
+		struct scsi_everywhere_hop *hop = hop_init(e, i);
+
+		hop->post.run = hop_run;
+		if (i != mine)
+			loop_post(domain->member[i].loop, &hop->post);
+	}
+	hop_visit(hop_init(e, mine));
+}
+
+void scsi_everywhere(struct scsi_domain *domain, struct scsi_everywhere *e)
+{
+	own_assert(loop_self());
+	scsi_everywhere_from(domain, loop_self(), e, false);
+}
+
+struct scsi_everywhere_hop *scsi_everywhere_hold(struct scsi_everywhere *e, struct loop *loop)
+{
+	struct scsi_everywhere_hop *hop = &e->hop[scsi_member_of(e->domain, loop)->index];
+
+	hop->held = true;
+	return hop;
+}
+
+/* ---- unit attentions, SAM-5 5.14 */
+
+static void itl_attention(struct scsi_itl *itl, uint16_t code)
+{
+	unsigned at = itl->ua_count;
+
+	for (unsigned i = 0; i < itl->ua_count; i++)
+		if (itl->ua[i] == code)
+			return;
+	/* A reset is told before what it made moot (SAM-5 5.14.1, preference levels), and some
+	 * initiators take nothing else as a session's first. */
+	if (code >> 8 == 0x29)
+		at = 0;
+	if (itl->ua_count == SCSI_UA_MAX) {
+		if (at == itl->ua_count)
+			return;
+		itl->ua_count--;
+	}
+	memmove(&itl->ua[at + 1], &itl->ua[at], (itl->ua_count - at) * sizeof *itl->ua);
+	itl->ua[at] = code;
+	itl->ua_count++;
+}
+
+void scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_lun *lun, uint16_t code)
+{
+	for (unsigned i = 0; i < nexus->itl_count; i++)
+		if (nexus->itl[i].lun == lun)
+			itl_attention(&nexus->itl[i], code);
+}
+
+uint16_t scsi_itl_take(struct scsi_itl *itl)
+{
+	uint16_t code;
+
+	if (!itl->ua_count)
+		return 0;
+	code = itl->ua[0];
+	itl->ua_count--;
+	memmove(&itl->ua[0], &itl->ua[1], itl->ua_count * sizeof *itl->ua);
+	return code;
+}
+
+/* ---- the nexus */
+
+void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struct loop *loop,
+	struct scsi_target *target, const char *initiator, const struct scsi_port_ops *ops)
+{
+	memset(nexus, 0, sizeof *nexus);
+	nexus->magic = SCSI_NEXUS_MAGIC;
+	nexus->domain = domain;
+	nexus->loop = loop;
+	nexus->target = target;
+	nexus->ops = ops;
+	snprintf(nexus->initiator, sizeof nexus->initiator, "%s", initiator);
+	list_init(&nexus->tasks);
+	nexus->map = target->map;
+	nexus->itl_count = nexus->map->count;
+	nexus->itl = own_calloc(nexus->itl_count + 1, sizeof *nexus->itl);
+	for (unsigned i = 0; i < nexus->itl_count; i++) {
+		nexus->itl[i].lun = nexus->map->entry[i].lun;
+		itl_attention(&nexus->itl[i], UA_POWER_ON);
+	}
+	nexus->member = scsi_member_of(domain, loop);
+	list_push(&nexus->member->nexuses, &nexus->node);
+}
+
+static void nexus_gone(struct loop_post *post)
+{
+	struct scsi_nexus *nexus = container_of(post, struct scsi_nexus, gone);
+
+	list_del(&nexus->node);
+	free(own_take(nexus->itl));
+	nexus->magic = 0;
+	nexus->drained(nexus);
+}
+
+void scsi_nexus_task_gone(struct scsi_nexus *nexus)
+{
+	if (!list_empty(&nexus->member->held))
+		scsi_tmf_recheck(nexus->member);
+	if (nexus->closing && nexus->task_count == 0 && !nexus->gone.run) {
+		nexus->gone.run = nexus_gone;
+		loop_post(nexus->loop, &nexus->gone);
+	}
+}
+
+void scsi_nexus_close(struct scsi_nexus *nexus, void (*drained)(struct scsi_nexus *nexus))
+{
+	own_assert(nexus->magic == SCSI_NEXUS_MAGIC && !nexus->closing);
+	nexus->closing = true;
+	nexus->drained = drained;
+	list_for_each_safe (it, &nexus->tasks) {
+		scsi_task_abort(container_of(it, struct scsi_task, node));
+	}
+	scsi_nexus_task_gone(nexus);
+}
+
+/* SAM-5 4.7: a LUN field of eight bytes with one level; -1 when it names nothing that can be. */
+static int lun_number(const uint8_t f[8])
+{
+	if (be16_load(f + 2) | be32_load(f + 4))
+		return -1;
+	switch (f[0] >> 6) {
+	case 0: /* SAM-5 4.7.7.1: peripheral device addressing, bus 0 */
+		return f[0] == 0 ? f[1] : -1;
+	case 1: /* SAM-5 4.7.7.2: flat space addressing */
+		return be16_load(f) & 0x3fff;
+	default:
+		return -1;
+	}
+}
+
+struct scsi_itl *scsi_nexus_find(struct scsi_nexus *nexus, const uint8_t lun_field[8])
+{
+	static const uint8_t report_luns[8] = { 0xc1, 0x01 }; /* SPC-4 8.2, SAM-5 4.7.7.5.1 */
+	int number = lun_number(lun_field);
+	int place;
+
+	if (number < 0)
+		return memcmp(lun_field, report_luns, 8) ? NULL : &nexus->well_known;
+	place = scsi_map_place(nexus->map, (uint16_t)number);
+	return place < 0 ? NULL : &nexus->itl[place];
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sense.h: sense data: the codes of sense.def, and how they are laid out.
+ *
+ * A cause is a struct scsi_cause; sense_build writes it in fixed or descriptor format.
+ */
+#ifndef KURA_TARGET_SCSI_SENSE_H
+#define KURA_TARGET_SCSI_SENSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Sense keys, SPC-4 4.5.6. */
+enum scsi_sense_key {
+	SENSE_KEY_NO_SENSE = 0x0,
+	SENSE_KEY_NOT_READY = 0x2,
+	SENSE_KEY_MEDIUM_ERROR = 0x3,
+	SENSE_KEY_HARDWARE_ERROR = 0x4,
+	SENSE_KEY_ILLEGAL_REQUEST = 0x5,
+	SENSE_KEY_UNIT_ATTENTION = 0x6,
+	SENSE_KEY_DATA_PROTECT = 0x7,
+	SENSE_KEY_ABORTED_COMMAND = 0xb,
+	SENSE_KEY_MISCOMPARE = 0xe,
+};
+
+enum scsi_sense {
+#define SENSE(name, key, asc, ascq) SENSE_##name,
+#include "target/scsi/sense.def"
+#undef SENSE
+};
+
+/* Unit attentions, ASC << 8 | ASCQ (SAM-5 5.14, SPC-4 annex F). */
+enum scsi_attention {
+	UA_MEDIUM_CHANGED = 0x2800,   /* NOT READY TO READY CHANGE, MEDIUM MAY HAVE CHANGED */
+	UA_POWER_ON = 0x2900,         /* POWER ON, RESET, OR BUS DEVICE RESET OCCURRED */
+	UA_BUS_RESET = 0x2902,        /* SCSI BUS RESET OCCURRED: a hard reset */
+	UA_DEVICE_RESET = 0x2903,     /* BUS DEVICE RESET FUNCTION OCCURRED: a logical unit reset */
+	UA_COMMANDS_CLEARED = 0x2f00, /* COMMANDS CLEARED BY ANOTHER INITIATOR */
+};
+
+enum scsi_pointer { POINTER_NONE, POINTER_CDB, POINTER_LIST };
+
+struct scsi_cause {
+	uint8_t key, asc, ascq;
+	bool info_valid;           /* `info` is to be told */
+	uint64_t info;             /* INFORMATION */
+	enum scsi_pointer pointer; /* what `byte` and `bit` are in */
+	uint16_t byte;             /* FIELD POINTER */
+	int8_t bit; /* BIT POINTER, the most significant of the field; -1: all of it */
+};
+
+/* The cause that a row of sense.def stands for, without information or field pointer. */
+struct scsi_cause sense_cause(enum scsi_sense sense);
+
+/* The cause of a unit attention. */
+struct scsi_cause sense_attention(uint16_t code);
+
+/* Writes sense data for `cause` at `dst` (room for SCSI_SENSE_MAX) and returns its length. */
+uint8_t sense_build(uint8_t *dst, bool descriptor, const struct scsi_cause *cause);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Task management. A function visits the loops that it concerns, marks the tasks there, and leaves
+ * a loop when the last marked one is gone; the answer goes out when it has left all of them, so no
+ * aborted write can land after it (SAM-5 7.1, RFC 7143 4.2.3.3).
+ */
+#include "target/scsi/nexus.h"
+
+#include "target/scsi/command.h"
+#include "target/scsi/sense.h"
+#include "target/scsi/unit.h"
+
+#include "common/own.h"
+
+static struct scsi_tmf *tmf_of(struct scsi_everywhere *e)
+{
+	return container_of(e, struct scsi_tmf, everywhere);
+}
+
+/* Whether `task` is one that the function works on. The task's nexus may be another one's. */
+static bool tmf_concerns(const struct scsi_tmf *tmf, const struct scsi_task *task)
+{
+	bool mine = task->nexus == tmf->nexus;
+
+	if (task == tmf->keep)
+		return false;
+	switch (tmf->function) {
+	case SCSI_TMF_ABORT_TASK: /* SAM-5 7.2 */
+	case SCSI_TMF_QUERY_TASK: /* SAM-5 7.8 */
+		return mine && task->tag == tmf->tag && task->lun == tmf->lun;
+	case SCSI_TMF_ABORT_TASK_SET: /* SAM-5 7.3 */
+	case SCSI_TMF_QUERY_TASK_SET: /* SAM-5 7.9 */
+		return mine && task->lun == tmf->lun;
+	case SCSI_TMF_CLEAR_TASK_SET: /* SAM-5 7.5; one task set for all nexuses (TST 0) */
+	case SCSI_TMF_LUN_RESET:      /* SAM-5 7.7 */
+		return task->lun == tmf->lun && (tmf->lun || mine);
+	case SCSI_TMF_TARGET_RESET: /* RFC 7143 11.5.1: a reset of every logical unit */
+		return task->lun ? scsi_map_has(tmf->map, task->lun) : mine;
+	default:
+		return false;
+	}
+}
+
+/* Tasks on this loop that are marked and concern the function. */
+static bool tmf_waits(const struct scsi_tmf *tmf, const struct scsi_member *m)
+{
+	list_for_each (n, &m->nexuses) {
+		const struct scsi_nexus *nexus = container_of(n, struct scsi_nexus, node);
+
+		list_for_each (t, &nexus->tasks) {
+			const struct scsi_task *task = container_of(t, struct scsi_task, node);
+
+			if (task->abort_wanted && tmf_concerns(tmf, task))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Marks what the function concerns; the number of tasks. */
+static unsigned tmf_mark(struct scsi_tmf *tmf, struct scsi_nexus *nexus)
+{
+	unsigned marked = 0;
+
+	list_for_each_safe (t, &nexus->tasks) {
+		struct scsi_task *task = container_of(t, struct scsi_task, node);
+
+		if (tmf_concerns(tmf, task)) {
+			scsi_task_abort(task);
+			marked++;
+		}
+	}
+	return marked;
+}
+
+static void attention_for_all(const struct scsi_tmf *tmf, struct scsi_nexus *nexus, uint16_t code)
+{
+	for (unsigned i = 0; i < nexus->itl_count; i++) {
+		struct scsi_lun *lun = nexus->itl[i].lun;
+
+		if (tmf->function == SCSI_TMF_TARGET_RESET ? scsi_map_has(tmf->map, lun)
+							   : lun == tmf->lun)
+			scsi_nexus_attention(nexus, lun, code);
+	}
+}
+
+/* The unit attentions that SAM-5 5.14 wants of it; `marked` tasks of `nexus` are aborted. */
+static void tmf_attend(struct scsi_tmf *tmf, struct scsi_nexus *nexus, unsigned marked)
+{
+	switch (tmf->function) {
+	case SCSI_TMF_CLEAR_TASK_SET: /* SAM-5 7.5, for TAS 0 */
+		if (marked && nexus != tmf->nexus)
+			attention_for_all(tmf, nexus, UA_COMMANDS_CLEARED);
+		break;
+	case SCSI_TMF_LUN_RESET: /* SAM-5 6.3.3 */
+		attention_for_all(tmf, nexus, UA_DEVICE_RESET);
+		break;
+	case SCSI_TMF_TARGET_RESET: /* SAM-5 6.3.2 */
+		attention_for_all(tmf, nexus, UA_BUS_RESET);
+		break;
+	default:
+		break;
+	}
+}
+
+static void tmf_each(struct scsi_everywhere *e, struct loop *loop)
+{
+	struct scsi_tmf *tmf = tmf_of(e);
+	struct scsi_member *m = scsi_member_of(e->domain, loop);
+
+	list_for_each (n, &m->nexuses) {
+		struct scsi_nexus *nexus = container_of(n, struct scsi_nexus, node);
+
+		tmf_attend(tmf, nexus, tmf_mark(tmf, nexus));
+	}
+	if (tmf_waits(tmf, m))
+		list_push(&m->held, &scsi_everywhere_hold(e, loop)->node);
+}
+
+void scsi_tmf_recheck(struct scsi_member *m)
+{
+	list_for_each_safe (it, &m->held) {
+		struct scsi_everywhere_hop *hop =
+			container_of(it, struct scsi_everywhere_hop, node);
+
+		if (tmf_waits(tmf_of(hop->e), m))
+			continue;
+		list_del(it);
+		scsi_everywhere_ready(hop);
+	}
+}
+
+static void tmf_done(struct scsi_everywhere *e)
+{
+	struct scsi_tmf *tmf = tmf_of(e);
+
+	tmf->done(tmf);
+}
+
+static void tmf_nothing(struct scsi_everywhere *e, struct loop *loop)
+{
+	(void)e;
+	(void)loop;
+}
+
+static bool tmf_finds(const struct scsi_tmf *tmf)
+{
+	list_for_each (t, &tmf->nexus->tasks) {
+		if (tmf_concerns(tmf, container_of(t, struct scsi_task, node)))
+			return true;
+	}
+	return false;
+}
+
+/* Answers what needs no abort; SCSI_TMF_COMPLETE: nothing is known against going on. */
+static enum scsi_tmf_result tmf_look(const struct scsi_tmf *tmf, const struct scsi_itl *itl)
+{
+	switch (tmf->function) {
+	case SCSI_TMF_ABORT_TASK:
+		return tmf_finds(tmf) ? SCSI_TMF_COMPLETE : SCSI_TMF_NO_TASK;
+	case SCSI_TMF_QUERY_TASK:
+	case SCSI_TMF_QUERY_TASK_SET:
+		return tmf_finds(tmf) ? SCSI_TMF_SUCCEEDED : SCSI_TMF_COMPLETE;
+	case SCSI_TMF_QUERY_ASYNC_EVENT: /* SAM-5 7.10 */
+		return itl && itl->ua_count ? SCSI_TMF_SUCCEEDED : SCSI_TMF_COMPLETE;
+	case SCSI_TMF_ABORT_TASK_SET:
+	case SCSI_TMF_CLEAR_TASK_SET:
+	case SCSI_TMF_LUN_RESET:
+	case SCSI_TMF_TARGET_RESET:
+		return SCSI_TMF_COMPLETE;
+	}
+	return SCSI_TMF_REJECTED;
+}
+
+static bool tmf_aborts(const struct scsi_tmf *tmf)
+{
+	return tmf->result == SCSI_TMF_COMPLETE && tmf->function != SCSI_TMF_QUERY_TASK &&
+	       tmf->function != SCSI_TMF_QUERY_TASK_SET &&
+	       tmf->function != SCSI_TMF_QUERY_ASYNC_EVENT;
+}
+
+static bool tmf_reaches_others(const struct scsi_tmf *tmf)
+{
+	return tmf_aborts(tmf) && tmf->function != SCSI_TMF_ABORT_TASK &&
+	       tmf->function != SCSI_TMF_ABORT_TASK_SET;
+}
+
+void scsi_tmf_submit(struct scsi_tmf *tmf)
+{
+	struct scsi_nexus *nexus = tmf->nexus;
+	struct scsi_itl *itl = NULL;
+	bool whole_target = tmf->function == SCSI_TMF_TARGET_RESET;
+
+	own_assert(nexus->magic == SCSI_NEXUS_MAGIC);
+	if (!whole_target)
+		itl = scsi_nexus_find(nexus, tmf->lun_field);
+	tmf->lun = itl ? itl->lun : NULL;
+	tmf->map = nexus->map;
+	if (!itl && !whole_target)
+		tmf->result = SCSI_TMF_INCORRECT_LUN; /* SAM-5 7.1 */
+	else
+		tmf->result = tmf_look(tmf, itl);
+	tmf->everywhere.each = tmf_aborts(tmf) ? tmf_each : tmf_nothing;
+	tmf->everywhere.done = tmf_done;
+	scsi_everywhere_from(
+		nexus->domain, nexus->loop, &tmf->everywhere, !tmf_reaches_others(tmf));
+}
