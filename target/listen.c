@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Binding: every failure names the address, what the kernel said and what a person can do. */
+#include "target/listen.h"
+
+#include "common/own.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define LISTEN_BACKLOG 512
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/* "127.0.0.1:3260" or "[::1]:3260". */
+static void name_of(const union address *a, char name[LISTEN_NAME_LEN])
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (a->any.sa_family == AF_INET) {
+		inet_ntop(AF_INET, &a->v4.sin_addr, text, sizeof text);
+		snprintf(name, LISTEN_NAME_LEN, "%s:%u", text, ntohs(a->v4.sin_port));
+	} else {
+		inet_ntop(AF_INET6, &a->v6.sin6_addr, text, sizeof text);
+		snprintf(name, LISTEN_NAME_LEN, "[%s]:%u", text, ntohs(a->v6.sin6_port));
+	}
+}
+
+static uint16_t port_of(const union address *a)
+{
+	return ntohs(a->any.sa_family == AF_INET ? a->v4.sin_port : a->v6.sin6_port);
+}
+
+static int address_of(int fd, union address *a)
+{
+	socklen_t len = sizeof *a;
+
+	*a = (union address){ 0 };
+	return getsockname(fd, &a->any, &len) < 0 ? -errno : 0;
+}
+
+/* The address in binary form; `text` was checked when the file was read. */
+static void set_address(union address *a, int family, const char *text, uint16_t port)
+{
+	bool any = !strcmp(text, "*");
+
+	*a = (union address){ 0 };
+	a->any.sa_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		a->v4.sin_port = htons(port);
+		if (!any)
+			own_assert(inet_pton(family, text, &a->v4.sin_addr) == 1);
+	} else {
+		a->v6.sin6_port = htons(port);
+		if (!any)
+			own_assert(inet_pton(family, text, &a->v6.sin6_addr) == 1);
+	}
+}
+
+/* What a person can do about an errno of bind. */
+static const char *advice(int err)
+{
+	switch (err) {
+	case -EADDRINUSE:
+		return "another program listens there, see \"ss -ltnp\"; stop it or choose another "
+		       "port";
+	case -EADDRNOTAVAIL:
+		return "no interface has this address, see \"ip addr\"; is it up yet?";
+	case -EACCES:
+		return "ports below 1024 are for root; choose a higher one or give "
+		       "CAP_NET_BIND_SERVICE";
+	case -EAFNOSUPPORT:
+		return "this kernel does not have this address family";
+	}
+	return "see kura.conf(5), portals";
+}
+
+static int bind_one(const union address *a)
+{
+	own_fd int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool v6 = a->any.sa_family == AF_INET6;
+	int on = 1;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+		return -errno;
+	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+		return -errno;
+	if (bind(fd, &a->any, v6 ? sizeof a->v6 : sizeof a->v4) < 0 ||
+		listen(fd, LISTEN_BACKLOG) < 0)
+		return -errno;
+	return own_take_fd(&fd);
+}
+
+/* Takes `fd` into the set. */
+static int add(struct listen_set *set, int fd, bool given)
+{
+	struct listen_socket *s = &set->sockets[set->count];
+	union address a;
+	int err = address_of(fd, &a);
+
+	own_assert(set->count < LISTEN_MAX);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*s = (struct listen_socket){ .fd = fd, .given = given };
+	name_of(&a, s->name);
+	set->count++;
+	return 0;
+}
+
+/* Binds one address; *port 0 becomes the port that the kernel chose. */
+static int open_one(
+	struct listen_set *set, const struct cfg_portal *p, int family, uint16_t *port, char *why)
+{
+	char name[LISTEN_NAME_LEN];
+	union address a;
+	int fd, err;
+
+	set_address(&a, family, p->address, *port);
+	name_of(&a, name);
+	fd = bind_one(&a);
+	err = fd < 0 ? fd : add(set, fd, false);
+	if (err) {
+		snprintf(why, LISTEN_WHY_LEN, "%s: cannot listen: %s; %s", name, strerror(-err),
+			advice(err));
+		return err;
+	}
+	if (!*port && !address_of(fd, &a))
+		*port = port_of(&a);
+	return 0;
+}
+
+/* Whether the given socket `fd` serves portal `p` in `family`. */
+static bool serves(int fd, const struct cfg_portal *p, int family)
+{
+	union address has, want;
+	bool any_wanted = !strcmp(p->address, "*");
+	int v6only = 1;
+	socklen_t len = sizeof v6only;
+
+	if (address_of(fd, &has) || port_of(&has) != p->port)
+		return false;
+	if (has.any.sa_family == AF_INET6)
+		getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &len);
+	if (has.any.sa_family != family)
+		return any_wanted && !v6only && IN6_IS_ADDR_UNSPECIFIED(&has.v6.sin6_addr);
+	set_address(&want, family, p->address, p->port);
+	if (family == AF_INET)
+		return has.v4.sin_addr.s_addr == want.v4.sin_addr.s_addr;
+	return IN6_ARE_ADDR_EQUAL(&has.v6.sin6_addr, &want.v6.sin6_addr);
+}
+
+static bool is_given(const struct listen_set *set, const struct cfg_portal *p, int family)
+{
+	for (unsigned i = 0; i < set->count; i++) {
+		if (set->sockets[i].given && serves(set->sockets[i].fd, p, family))
+			return true;
+	}
+	return false;
+}
+
+/* Both families of "*"; a host without IPv6 is served by IPv4 alone. */
+static int open_any(struct listen_set *set, const struct cfg_portal *p, char *why)
+{
+	uint16_t port = p->port;
+	int err = is_given(set, p, AF_INET) ? 0 : open_one(set, p, AF_INET, &port, why);
+
+	if (err || is_given(set, p, AF_INET6))
+		return err;
+	err = open_one(set, p, AF_INET6, &port, why);
+	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL ? 0 : err;
+}
+
+static int open_portal(struct listen_set *set, const struct cfg_portal *p, char *why)
+{
+	int family = strchr(p->address, ':') ? AF_INET6 : AF_INET;
+	uint16_t port = p->port;
+
+	if (!strcmp(p->address, "*"))
+		return open_any(set, p, why);
+	if (is_given(set, p, family))
+		return 0;
+	return open_one(set, p, family, &port, why);
+}
+
+int listen_open(struct listen_set *set, const struct config *cfg, const int *given,
+	unsigned given_count, char *why)
+{
+	int err = 0;
+
+	set->count = 0;
+	for (unsigned i = 0; i < given_count && !err; i++)
+		err = add(set, given[i], true);
+	if (err) {
+		snprintf(why, LISTEN_WHY_LEN, "a socket from the service manager is unusable: %s",
+			strerror(-err));
+		return err;
+	}
+	for (unsigned i = 0; i < cfg->portal_count && !err; i++) {
+		const struct cfg_portal *p = &cfg->portals[i];
+
+		if (!p->where.line && set->count)
+			continue; /* the default; whoever gave sockets chose otherwise */
+		if (set->count + 2 > LISTEN_MAX) {
+			snprintf(why, LISTEN_WHY_LEN, "more than %u sockets; remove portals",
+				LISTEN_MAX);
+			return -E2BIG;
+		}
+		err = open_portal(set, p, why);
+	}
+	return err;
+}
+
+void listen_close(struct listen_set *set)
+{
+	for (unsigned i = 0; i < set->count; i++)
+		close(set->sockets[i].fd);
+	set->count = 0;
+}

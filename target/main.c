@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kurad: options, configuration, server, and the signals that end it.
+ *
+ * Exit status: 0 it ended as asked (or --check found no mistake), 1 it failed, 2 it was called the
+ * wrong way.
+ */
+#include "common/log.h"
+#include "common/own.h"
+#include "config/config.h"
+#include "kura_config.h"
+#include "target/run.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+#define ERRORS_MAX 100
+
+struct options {
+	const char *config;
+	bool check;
+	struct run_opts run;
+};
+
+static const char usage[] =
+	"kurad [--config FILE] [--state DIR] [--control SOCKET] [--check]\n"
+	"\n"
+	"Serves block volumes over iSCSI, in the foreground; see kurad(8) and kura.conf(5).\n"
+	"\n"
+	"  -c, --config FILE     the configuration (/etc/kura/kura.conf)\n"
+	"  -s, --state DIR       what must outlive a restart (/var/lib/kura)\n"
+	"  -C, --control SOCKET  where the admin tool asks (/run/kura/control)\n"
+	"  -t, --check           read the configuration, print every mistake, open nothing\n"
+	"  -V, --version         print the version\n"
+	"  -h, --help            print this\n";
+
+static const struct option long_options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "state", required_argument, NULL, 's' },
+	{ "control", required_argument, NULL, 'C' },
+	{ "check", no_argument, NULL, 't' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+/* -1: go on; else the exit status. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:s:C:tVh", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			o->config = optarg;
+			break;
+		case 's':
+			o->run.state_dir = optarg;
+			break;
+		case 'C':
+			o->run.control = optarg;
+			o->run.control_must = true;
+			break;
+		case 't':
+			o->check = true;
+			break;
+		case 'V':
+			puts("kurad " PACKAGE_VERSION);
+			return EXIT_OK;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_OK;
+		default:
+			fputs("kurad: try --help\n", stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind == argc)
+		return -1;
+	fprintf(stderr, "kurad: \"%s\" is not an option; try --help\n", argv[optind]);
+	return EXIT_USAGE;
+}
+
+/* The configuration, or NULL with every mistake on standard error. Returns owned. */
+static struct config *read_config(const char *path)
+{
+	struct cfg_error *errors own_free = own_calloc(ERRORS_MAX, sizeof *errors);
+	unsigned count = 0;
+	struct config *cfg = cfg_read(path, errors, ERRORS_MAX, &count);
+
+	for (unsigned i = 0; i < count && i < ERRORS_MAX; i++)
+		fprintf(stderr, "%s\n", errors[i].text);
+	if (count)
+		fprintf(stderr, "kurad: %u mistake%s in %s\n", count, count == 1 ? "" : "s", path);
+	for (unsigned i = 0; cfg && i < cfg->warning_count; i++)
+		fprintf(stderr, "%s (warning)\n", cfg->warnings[i].text);
+	return cfg;
+}
+
+static enum log_level level_of(const char *name)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	unsigned level = 0;
+
+	while (level < LOG_LEVEL_DEBUG && strcmp(names[level], name))
+		level++;
+	return (enum log_level)level;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {
+		.config = "/etc/kura/kura.conf",
+		.run.state_dir = "/var/lib/kura",
+		.run.control = "/run/kura/control",
+	};
+	int status = parse_options(argc, argv, &o);
+	struct config *cfg;
+
+	if (status >= 0)
+		return status;
+	cfg = read_config(o.config);
+	if (!cfg)
+		return EXIT_FAILED;
+	log_set_level(level_of(cfg->log_level));
+	status = !o.check && run_server(cfg, &o.run) ? EXIT_FAILED : EXIT_OK;
+	cfg_free(cfg);
+	return status;
+}

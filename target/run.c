@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The main thread does nothing but wait: for signals, by a descriptor, and for the end of the
+ * loops.
+ *
+ * A stop that exceeds its time ends the process as it is: what was acknowledged as durable is, and
+ * the kernel keeps the page cache; memory that a stuck request still uses cannot be freed.
+ */
+#include "target/run.h"
+
+#include "common/log.h"
+#include "common/own.h"
+#include "kura_config.h"
+#include "target/ctl/ctl.h"
+#include "target/notify.h"
+#include "target/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+/* Blocks the signals that we wait for; threads inherit that. A descriptor or -errno. */
+static int open_signals(void)
+{
+	sigset_t set;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+/* The next signal that asks for the end, or 0 when none has come. */
+static int take_signal(int fd)
+{
+	struct signalfd_siginfo info;
+
+	while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
+		if (info.ssi_signo != SIGHUP)
+			return (int)info.ssi_signo;
+		log_warn("SIGHUP: the configuration cannot be reloaded yet; restart to apply it",
+			NULL);
+	}
+	return 0;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void wait_for_end(int signals)
+{
+	struct pollfd p = { .fd = signals, .events = POLLIN };
+	int sig;
+
+	while (!(sig = take_signal(signals)))
+		(void)poll(&p, 1, -1);
+	log_info("kurad stopping", "signal=%s", sig == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+/* Waits for the loops, at most `ms`. 0, -ETIMEDOUT, or -EINTR: a second signal came. */
+static int wait_for_loops(const struct server *srv, int signals, uint64_t ms)
+{
+	uint64_t end = now_ms() + ms, now;
+	struct pollfd p[2] = {
+		{ .fd = signals, .events = POLLIN },
+		{ .fd = server_over_fd(srv), .events = POLLIN },
+	};
+
+	while (!server_is_over(srv)) {
+		now = now_ms();
+		if (now >= end)
+			return -ETIMEDOUT;
+		(void)poll(p, 2, (int)(end - now));
+		if (take_signal(signals))
+			return -EINTR;
+	}
+	return 0;
+}
+
+static int stop(struct server *srv, int signals, unsigned seconds)
+{
+	int err;
+
+	notify_stopping(seconds);
+	server_stop(srv);
+	err = wait_for_loops(srv, signals, seconds ? seconds * 1000ull : 500);
+	if (err)
+		log_error("kurad ends before everything was closed", "reason=\"%s\"",
+			err == -EINTR ? "a second signal" : "stop_seconds are over");
+	return err;
+}
+
+static int start_control(struct ctl **ctl, struct server *srv, const struct run_opts *opts)
+{
+	char why[CTL_WHY_LEN] = "";
+	int err = 0;
+
+	*ctl = ctl_start(opts->control, srv, &err, why);
+	if (*ctl)
+		return 0;
+	if (opts->control_must) {
+		log_error("kurad cannot start", "%s", why);
+		return err;
+	}
+	log_warn("control socket not open", "%s; the admin tool cannot reach this kurad", why);
+	return 0;
+}
+
+/* Serves and stops. When it fails, threads may be left: the process must end without freeing. */
+static int serve(struct server *srv, const struct run_opts *opts, int signals)
+{
+	unsigned seconds = server_config(srv)->stop_seconds;
+	char why[SERVER_WHY_LEN] = "";
+	struct ctl *ctl = NULL;
+	int err = server_start(srv, why);
+
+	if (err) {
+		log_error("kurad cannot start", "%s", why);
+		return err;
+	}
+	err = start_control(&ctl, srv, opts);
+	if (!err) {
+		log_info("kurad ready", "version=%s engine=%s loops=%u", PACKAGE_VERSION,
+			server_engine(srv), server_loops(srv));
+		notify_ready("Serving");
+		wait_for_end(signals);
+	}
+	ctl_stop(ctl);
+	int late = stop(srv, signals, seconds);
+	return err ? err : late;
+}
+
+int run_server(const struct config *cfg, const struct run_opts *opts)
+{
+	struct server_opts server_opts = { .state_dir = opts->state_dir };
+	int signals own_fd = open_signals();
+	char why[SERVER_WHY_LEN] = "";
+	struct server *srv;
+	int err;
+
+	if (signals < 0) {
+		log_error("kurad cannot start", "signalfd: %s", strerror(-signals));
+		return signals;
+	}
+	srv = server_new(cfg, &server_opts, why);
+	if (!srv) {
+		log_error("kurad cannot start", "%s", why);
+		return -EIO;
+	}
+	err = serve(srv, opts, signals);
+	if (!server_is_over(srv))
+		_exit(1);
+	server_free(srv);
+	if (!err)
+		log_info("kurad stopped", NULL);
+	return err;
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything is opened before a thread runs, in the order in which it is needed, and freed in the
+ * opposite one; what was not reached is empty, so that one server_free serves every failure.
+ */
+#include "target/server.h"
+
+#include "common/log.h"
+#include "common/own.h"
+#include "target/door.h"
+#include "target/iscsi/iscsi.h"
+#include "target/listen.h"
+#include "target/loop/loop.h"
+#include "target/notify.h"
+#include "target/storage.h"
+#include "target/watch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* A loop and its thread. */
+struct seat {
+	struct server *srv;
+	struct loop *loop;
+	pthread_t thread;
+	bool started;
+	struct loop_post bye; /* ends it */
+};
+
+struct server {
+	const struct config *cfg; /* borrowed */
+	unsigned loop_count;      /* made so far */
+	struct loop **loops;
+	struct seat *seats;
+	struct scsi_domain *domain;
+	struct storage storage;
+	struct iscsi_server *iscsi;
+	struct listen_set sockets;
+	struct door door;
+	struct watch watch;
+	struct loop_post stop; /* to loop 0 */
+	struct iscsi_drain drain;
+	struct storage_flush flush;
+	int over_fd;      /* an eventfd */
+	unsigned running; /* threads; atomic */
+	time_t started;   /* monotonic */
+};
+
+static __attribute__((format(printf, 3, 4))) int fail(char *why, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, SERVER_WHY_LEN, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+/* ---- making -------------------------------------------------------------------------------------
+ */
+
+static unsigned wanted_loops(const struct config *cfg)
+{
+	cpu_set_t set;
+	int cores = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+	unsigned n = cfg->loops ? cfg->loops : cores > 0 ? (unsigned)cores : 1;
+
+	return n < SCSI_LOOPS_MAX ? n : SCSI_LOOPS_MAX;
+}
+
+static enum loop_engine_id engine_of(const char *name)
+{
+	if (!strcmp(name, "uring"))
+		return LOOP_ENGINE_URING;
+	return strcmp(name, "aio") ? LOOP_ENGINE_AUTO : LOOP_ENGINE_AIO;
+}
+
+static int make_loops(struct server *srv, char *why)
+{
+	unsigned n = wanted_loops(srv->cfg);
+	struct loop_opts opts = { .engine = engine_of(srv->cfg->engine), .cpu = -1 };
+
+	srv->loops = own_calloc(n, sizeof *srv->loops);
+	srv->seats = own_calloc(n, sizeof *srv->seats);
+	for (unsigned i = 0; i < n; i++) {
+		int err = 0;
+
+		opts.index = i;
+		srv->loops[i] = loop_new(&opts, &err);
+		if (!srv->loops[i])
+			return fail(why, err,
+				"loop %u with engine \"%s\" cannot be made: %s; engine = \"auto\" "
+				"takes what this kernel offers",
+				i, srv->cfg->engine, strerror(-err));
+		srv->seats[i] = (struct seat){ .srv = srv, .loop = srv->loops[i] };
+		srv->loop_count++;
+	}
+	return 0;
+}
+
+static void make_iscsi(struct server *srv)
+{
+	const struct config *cfg = srv->cfg;
+	struct iscsi_opts opts = {
+		.max_connections = cfg->max_connections,
+		.login_seconds = cfg->login_seconds,
+		.ping_seconds = cfg->ping_seconds,
+		.ping_timeout_seconds = cfg->ping_timeout_seconds,
+		.queue_depth = cfg->queue_depth,
+	};
+
+	srv->iscsi = iscsi_server_new(&opts, srv->domain, srv->loops, srv->loop_count);
+	for (unsigned i = 0; i < cfg->target_count; i++) {
+		const struct cfg_target *t = &cfg->targets[i];
+		const char **names own_free = own_calloc(t->initiator_count + 1, sizeof *names);
+
+		for (unsigned k = 0; k < t->initiator_count; k++)
+			names[k] = t->initiators[k].name;
+		iscsi_server_offer(
+			srv->iscsi, srv->storage.targets[i], t->alias, names, t->initiator_count);
+	}
+}
+
+static int open_sockets(struct server *srv, char *why)
+{
+	int given[LISTEN_MAX];
+	unsigned n = notify_take_sockets(given, LISTEN_MAX);
+	char text[LISTEN_WHY_LEN] = "";
+	int err = listen_open(&srv->sockets, srv->cfg, given, n, text);
+
+	return err ? fail(why, err, "portal %s", text) : 0;
+}
+
+static int make_state_dir(const char *dir, char *why)
+{
+	if (!mkdir(dir, 0700) || errno == EEXIST)
+		return 0;
+	return fail(why, -errno,
+		"%s: cannot be made: %s; it keeps what must outlive a restart: make it, or name "
+		"another one by --state",
+		dir, strerror(errno));
+}
+
+/* Each connection is a descriptor; the usual soft limit of 1024 is for programs that use select. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int make(struct server *srv, const struct server_opts *opts, char *why)
+{
+	char text[STORAGE_WHY_LEN] = "";
+	int err = make_state_dir(opts->state_dir, why);
+
+	if (!err)
+		err = make_loops(srv, why);
+	if (err)
+		return err;
+	srv->domain = scsi_domain_new(srv->loops, srv->loop_count);
+	err = storage_open(&srv->storage, srv->cfg, opts->state_dir, srv->domain, srv->loops,
+		srv->loop_count, text);
+	if (err)
+		return fail(why, err, "%s", text);
+	make_iscsi(srv);
+	err = open_sockets(srv, why);
+	if (err)
+		return err;
+	door_init(&srv->door, srv->iscsi, srv->loops, srv->loop_count, &srv->sockets);
+	srv->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return srv->over_fd < 0 ? fail(why, -errno, "eventfd: %s", strerror(errno)) : 0;
+}
+
+struct server *server_new(const struct config *cfg, const struct server_opts *opts, char *why)
+{
+	struct server *srv = own_calloc(1, sizeof *srv);
+
+	srv->cfg = cfg;
+	srv->over_fd = -1;
+	raise_file_limit();
+	if (make(srv, opts, why)) {
+		server_free(srv);
+		return NULL;
+	}
+	return srv;
+}
+
+/* ---- running ------------------------------------------------------------------------------------
+ */
+
+static void *seat_run(void *arg)
+{
+	struct seat *seat = arg;
+
+	loop_run(seat->loop);
+	if (!__atomic_sub_fetch(&seat->srv->running, 1, __ATOMIC_ACQ_REL))
+		eventfd_write(seat->srv->over_fd, 1);
+	return NULL;
+}
+
+static time_t now_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+static int start_threads(struct server *srv, char *why)
+{
+	srv->running = srv->loop_count;
+	for (unsigned i = 0; i < srv->loop_count; i++) {
+		struct seat *seat = &srv->seats[i];
+		int err = pthread_create(&seat->thread, NULL, seat_run, seat);
+
+		if (err)
+			return fail(why, -err, "thread %u cannot be made: %s", i, strerror(err));
+		seat->started = true;
+	}
+	return 0;
+}
+
+int server_start(struct server *srv, char *why)
+{
+	uint64_t usec = notify_watchdog_usec();
+
+	door_start(&srv->door);
+	if (usec)
+		watch_start(&srv->watch, srv->loops, srv->loop_count,
+			usec < 20000 ? 10 : (uint32_t)(usec / 2000), notify_alive);
+	for (unsigned i = 0; i < srv->sockets.count; i++)
+		log_info("portal listening", "address=%s%s", srv->sockets.sockets[i].name,
+			srv->sockets.sockets[i].given ? " given=yes" : "");
+	srv->started = now_seconds();
+	return start_threads(srv, why);
+}
+
+/* ---- the stop, on loop 0 ------------------------------------------------------------------------
+ */
+
+static void seat_bye(struct loop_post *post)
+{
+	struct seat *seat = container_of(post, struct seat, bye);
+
+	storage_leave(&seat->srv->storage, seat->loop);
+	loop_stop(seat->loop);
+}
+
+static void flushed(struct storage_flush *f)
+{
+	struct server *srv = container_of(f, struct server, flush);
+
+	for (unsigned i = 0; i < srv->loop_count; i++) {
+		srv->seats[i].bye.run = seat_bye;
+		loop_post(srv->loops[i], &srv->seats[i].bye);
+	}
+}
+
+static void drained(struct iscsi_drain *d)
+{
+	struct server *srv = container_of(d, struct server, drain);
+
+	log_info("every connection is closed", NULL);
+	srv->flush.done = flushed;
+	storage_flush(&srv->storage, srv->loops[0], &srv->flush);
+}
+
+static void shut(struct door *door)
+{
+	struct server *srv = container_of(door, struct server, door);
+
+	srv->drain.done = drained;
+	/* The rest of the time is for commands that are slow to end. */
+	srv->drain.seconds = srv->cfg->stop_seconds * 4 / 5;
+	iscsi_drain(srv->iscsi, srv->loops[0], &srv->drain);
+}
+
+static void stop_begins(struct loop_post *post)
+{
+	struct server *srv = container_of(post, struct server, stop);
+
+	watch_stop(&srv->watch);
+	door_shut(&srv->door, shut);
+}
+
+void server_stop(struct server *srv)
+{
+	srv->stop.run = stop_begins;
+	loop_post(srv->loops[0], &srv->stop);
+}
+
+int server_over_fd(const struct server *srv)
+{
+	return srv->over_fd;
+}
+
+bool server_is_over(const struct server *srv)
+{
+	return !__atomic_load_n(&srv->running, __ATOMIC_ACQUIRE);
+}
+
+void server_free(struct server *srv)
+{
+	if (!srv)
+		return;
+	own_assert(server_is_over(srv));
+	for (unsigned i = 0; i < srv->loop_count; i++) {
+		if (srv->seats[i].started)
+			pthread_join(srv->seats[i].thread, NULL);
+		else
+			storage_leave(&srv->storage, srv->loops[i]);
+	}
+	door_fini(&srv->door);
+	watch_fini(&srv->watch);
+	listen_close(&srv->sockets);
+	if (srv->iscsi)
+		iscsi_server_free(srv->iscsi);
+	storage_close(&srv->storage);
+	if (srv->domain)
+		scsi_domain_free(srv->domain);
+	for (unsigned i = 0; i < srv->loop_count; i++)
+		loop_free(srv->loops[i]);
+	if (srv->over_fd >= 0)
+		close(srv->over_fd);
+	free(srv->loops);
+	free(srv->seats);
+	free(srv);
+}
+
+/* ---- questions ----------------------------------------------------------------------------------
+ */
+
+unsigned server_loops(const struct server *srv)
+{
+	return srv->loop_count;
+}
+
+const char *server_engine(const struct server *srv)
+{
+	return loop_engine_name(srv->loops[0]);
+}
+
+unsigned server_loop_load(const struct server *srv, unsigned loop)
+{
+	return iscsi_server_load(srv->iscsi, loop);
+}
+
+uint64_t server_uptime(const struct server *srv)
+{
+	return (uint64_t)(now_seconds() - srv->started);
+}
+
+const struct config *server_config(const struct server *srv)
+{
+	return srv->cfg;
+}
+
+struct vol *server_volume(const struct server *srv, unsigned index)
+{
+	own_assert(index < srv->storage.vol_count);
+	return srv->storage.vols[index];
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server.h: a configuration made real: loops and their threads, storage, targets, listening
+ * sockets, and a clean end of all of them.
+ *
+ * It is made, started, stopped and freed by one thread, which is none of the loops'. The stop runs
+ * on loop 0, step by step: no new connections, sessions are asked to log out and ended, volumes are
+ * flushed, each loop lets go of its channels and ends.
+ */
+#ifndef KURA_TARGET_SERVER_H
+#define KURA_TARGET_SERVER_H
+
+#include "config/config.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SERVER_WHY_LEN 640
+
+struct server;
+
+struct server_opts {
+	const char *state_dir; /* borrowed: where identities and reservations are kept */
+};
+
+/*
+ * Opens what `cfg` (borrowed until freed) names: loops, volumes, targets, listening sockets.
+ * Nothing runs yet. NULL with a sentence in `why` (SERVER_WHY_LEN). Returns owned. Blocks.
+ */
+struct server *server_new(const struct config *cfg, const struct server_opts *opts, char *why);
+
+/* Starts the threads and logs one line per portal. 0, or -errno with a sentence in `why`; then the
+ * process can only end. */
+int server_start(struct server *srv, char *why);
+
+/* A descriptor that becomes readable when every loop has ended. Borrowed. */
+int server_over_fd(const struct server *srv);
+
+/* Whether every loop has ended. */
+bool server_is_over(const struct server *srv);
+
+/* Begins the clean stop that ends all loops; once. Does not wait: see server_over_fd. */
+void server_stop(struct server *srv);
+
+/* Frees everything; never started, or over. NULL is fine. Takes it; blocks. */
+void server_free(struct server *srv);
+
+/* ---- what can be asked of it, any thread
+ * --------------------------------------------------------- */
+
+/* Number of loops, the engine they run on (static), and the connections of one loop. */
+unsigned server_loops(const struct server *srv);
+const char *server_engine(const struct server *srv);
+unsigned server_loop_load(const struct server *srv, unsigned loop);
+
+/* Seconds since it was started. */
+uint64_t server_uptime(const struct server *srv);
+
+/* The configuration, and the volume of its `index`th entry; borrowed. */
+const struct config *server_config(const struct server *srv);
+struct vol *server_volume(const struct server *srv, unsigned index);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * storage.h: what a configuration serves, opened: volumes, logical units, and targets that map
+ * them.
+ *
+ * A volume that several targets map in the same way is one logical unit with several ports, so that
+ * reservations and unit attentions hold for all ways to it.
+ */
+#ifndef KURA_TARGET_STORAGE_H
+#define KURA_TARGET_STORAGE_H
+
+#include "config/config.h"
+#include "target/scsi/lun.h"
+#include "volume/volume.h"
+
+#define STORAGE_WHY_LEN 512
+
+struct storage_lun;
+
+struct storage {
+	const struct config *cfg;   /* borrowed until closed */
+	struct scsi_domain *domain; /* borrowed */
+	struct vol **vols;          /* in the order of cfg->volumes */
+	unsigned vol_count;         /* open ones */
+	struct storage_lun *luns;   /* each logical unit once */
+	unsigned lun_count;
+	struct scsi_target **targets; /* in the order of cfg->targets */
+	unsigned target_count;
+};
+
+/*
+ * Opens everything that `cfg` names and a channel of each logical unit on each of the `n` loops,
+ * which do not run yet. One log line per volume and target. 0, or -errno with a sentence in `why`
+ * (STORAGE_WHY_LEN). Close it in both cases. Blocks.
+ */
+int storage_open(struct storage *s, const struct config *cfg, const char *state_dir,
+	struct scsi_domain *domain, struct loop *const *loops, unsigned n, char *why);
+
+struct storage_flush {
+	void (*done)(struct storage_flush *f); /* on the loop that asked, never inside the call */
+	unsigned failed;                       /* volumes that could not be flushed; logged */
+	unsigned left;                         /* flushes under way */
+	struct loop_post post;                 /* brings done */
+	struct storage *storage;
+	struct loop *loop;
+};
+
+/* Flushes every volume that has a cache, on the calling loop. Keeps `f` until done. */
+void storage_flush(struct storage *s, struct loop *loop, struct storage_flush *f);
+
+/* Closes the channels of one loop, on which nothing is in flight; on its thread, or when it does
+ * not run. */
+void storage_leave(struct storage *s, struct loop *loop);
+
+/* Frees and closes everything; all loops have left and no session is there. Blocks. */
+void storage_close(struct storage *s);
+
+#endif
