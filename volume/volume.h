@@ -110,12 +110,11 @@ struct vol *vol_chan_vol(const struct vol_chan *chan);
  */
 
 enum vol_op {
-	VOL_READ,  /* iov is filled */
-	VOL_WRITE, /* iov is taken; VOL_FUA: durable before done */
-	VOL_FLUSH, /* every write that was done before is durable; off and len 0: all */
-	VOL_TRIM,  /* the range need not be kept; reads as zero afterwards where VOL_ZERO_AFTER_TRIM
-		    */
-	VOL_ZERO,  /* the range reads as zero; VOL_MAY_TRIM: may give its space back; VOL_FUA */
+	VOL_READ,    /* iov is filled */
+	VOL_WRITE,   /* iov is taken; VOL_FUA: durable before done */
+	VOL_FLUSH,   /* every write that was done before is durable; off and len 0: all */
+	VOL_TRIM,    /* the range need not be kept; reads as zero then where VOL_ZERO_AFTER_TRIM */
+	VOL_ZERO,    /* the range reads as zero; VOL_MAY_TRIM: may give its space back; VOL_FUA */
 	VOL_EXTENTS, /* fills extents; may stop early: they cover the front of the range */
 };
 #define VOL_OP_COUNT (VOL_EXTENTS + 1)
@@ -160,8 +159,7 @@ struct vol_io {
 	struct vol_chan *chan;   /* top */
 	struct loop_buf *bounce; /* the store's: aligned copy for O_DIRECT */
 	uint64_t scratch[4];     /* the store's */
-	struct iovec
-		one; /* room for one piece: the caller's; the guard's for TRIM, ZERO, EXTENTS */
+	struct iovec one;        /* room for one piece: the caller's; for ZERO the guard's */
 	struct iovec bounce_iov; /* the store's: the piece of `bounce` in use */
 };
 

@@ -1,1 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
+if HAVE_CMOCKA
+check_LIBRARIES += tests/store/librig.a
+tests_store_librig_a_SOURCES = tests/store/rig.h tests/store/rig.c tests/store/cases.h tests/store/cases.c
+
+STORE_TEST_LIBS = tests/store/librig.a volume/libvolume.a target/loop/libloop.a common/libcommon.a \
+	$(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/store/test_store tests/store/test_open tests/store/test_layers tests/store/test_meta
+tests_store_test_store_SOURCES = tests/store/test_store.c
+tests_store_test_store_LDADD = $(STORE_TEST_LIBS)
+tests_store_test_open_SOURCES = tests/store/test_open.c
+tests_store_test_open_LDADD = $(STORE_TEST_LIBS)
+tests_store_test_layers_SOURCES = tests/store/test_layers.c
+tests_store_test_layers_LDADD = $(STORE_TEST_LIBS)
+tests_store_test_meta_SOURCES = tests/store/test_meta.c
+tests_store_test_meta_LDADD = $(STORE_TEST_LIBS)
+endif
