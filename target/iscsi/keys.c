@@ -182,7 +182,7 @@ static int cut_pair(struct keys *k, const char *item, size_t len, struct keys_pa
 /* RFC 7143 6.1: every pair, the last one too, is followed by a NUL. */
 static int cut_text(struct keys *k, const uint8_t *text, size_t len, struct keys_pairs *pairs)
 {
-	const char *p = (const char *)text, *end = p + len;
+	const char *p = len ? (const char *)text : "", *end = p + len; /* no text may be NULL */
 
 	if (len && end[-1])
 		return broken(k, "RFC 7143 6.1: text without its last NUL");

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+// SPDX-License-Identifier: Apache-2.0
 /*
  * fuzz_config.c: a configuration file of any bytes: it is read, or every mistake comes with words.
  */

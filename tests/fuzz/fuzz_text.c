@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+// SPDX-License-Identifier: Apache-2.0
 /*
  * fuzz_text.c: the text of login and text requests. The first byte says how the negotiation begins,
  * 0xff parts one request from the next.
@@ -46,11 +46,12 @@ static void check_answer(const struct keys_text *out)
 static int negotiate(struct keys *k, const uint8_t *data, size_t len)
 {
 	struct keys_text out = { .most = ANSWER_MAX };
-	uint8_t *text = malloc(len ? len : 1);
+	uint8_t *text = len ? malloc(len) : NULL; /* as an empty data segment comes */
 	int err;
 
-	fuzz_check(text);
-	memcpy(text, data, len);
+	fuzz_check(text || !len);
+	if (text)
+		memcpy(text, data, len);
 	err = keys_negotiate(k, text, len, &out);
 	if (err == 0) {
 		check_answer(&out);

@@ -6,13 +6,24 @@ EXTRA_DIST += \
 
 if ENABLE_FUZZERS
 noinst_PROGRAMS += \
+	tests/fuzz/fuzz_cdb \
 	tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_pdu \
 	tests/fuzz/fuzz_text
 
+tests_fuzz_fuzz_cdb_SOURCES = tests/fuzz/fuzz.h tests/fuzz/world.h tests/fuzz/world.c \
+	tests/fuzz/fuzz_cdb.c
+tests_fuzz_fuzz_cdb_LDADD = $(KURA_LIBS)
+tests_fuzz_fuzz_cdb_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_config.c
-tests_fuzz_fuzz_config_LDADD = config/libconfigkura.a common/libcommon.a $(LIBCONFIG_LIBS) \
-	$(ISAL_LIBS)
+tests_fuzz_fuzz_config_LDADD = $(KURA_LIBS)
 tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+tests_fuzz_fuzz_pdu_SOURCES = tests/fuzz/fuzz.h tests/fuzz/world.h tests/fuzz/world.c \
+	tests/fuzz/fuzz_pdu.c
+tests_fuzz_fuzz_pdu_LDADD = $(KURA_LIBS)
+tests_fuzz_fuzz_pdu_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz.h tests/fuzz/fuzz_text.c
 tests_fuzz_fuzz_text_LDADD = $(KURA_LIBS)
