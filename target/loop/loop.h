@@ -144,7 +144,8 @@ struct loop_rxbuf {
 	uint8_t *data;     /* the bytes */
 	uint32_t refs;     /* users; the loop's thread only */
 	uint32_t id;       /* the engine's */
-	struct list node;  /* in the free stack */
+	uint32_t len;      /* the engine's: bytes, while it waits in a paused stream */
+	struct list node;  /* in the free stack; the engine's while it waits */
 };
 
 /* One more user. */
