@@ -176,6 +176,16 @@ void login_established(struct conn *c, int err)
 
 /* ---- what the text said --------------------------------------------------------------------- */
 
+/* A name that is none, for the log line only: nothing that could look like another field. */
+static void note_name(char out[ISCSI_NAME_MAX + 1], const char *text)
+{
+	size_t i;
+
+	for (i = 0; text[i] && i < ISCSI_NAME_MAX; i++)
+		out[i] = text[i] > ' ' && text[i] <= '~' && text[i] != '"' ? text[i] : '?';
+	out[i] = '\0';
+}
+
 /* Who wants to come in where: RFC 7143 6.3, the first text of a login. */
 static enum login_status take_names(struct conn *c, struct login *l, const char **rule)
 {
@@ -186,8 +196,10 @@ static enum login_status take_names(struct conn *c, struct login *l, const char 
 	if (!text[KEYS_INITIATOR_NAME])
 		return LOGIN_MISSING;
 	*rule = "RFC 7143 4.2.7: InitiatorName is no iSCSI name";
-	if (access_name(text[KEYS_INITIATOR_NAME], l->initiator))
+	if (access_name(text[KEYS_INITIATOR_NAME], l->initiator)) {
+		note_name(l->initiator, text[KEYS_INITIATOR_NAME]);
 		return LOGIN_INITIATOR_ERROR;
+	}
 	*rule = "RFC 7143 13.21: SessionType is neither Normal nor Discovery";
 	if (type && !l->keys.discovery && strcmp(type, "Normal"))
 		return LOGIN_SESSION_TYPE;
@@ -197,8 +209,10 @@ static enum login_status take_names(struct conn *c, struct login *l, const char 
 	if (!text[KEYS_TARGET_NAME])
 		return LOGIN_MISSING;
 	*rule = "no target has this name";
-	if (access_name(text[KEYS_TARGET_NAME], l->target_name))
+	if (access_name(text[KEYS_TARGET_NAME], l->target_name)) {
+		note_name(l->target_name, text[KEYS_TARGET_NAME]);
 		return LOGIN_NOT_FOUND;
+	}
 	l->target = access_find(c->srv, l->target_name);
 	if (!l->target)
 		return LOGIN_NOT_FOUND;
