@@ -5,13 +5,15 @@ target_iscsi_libiscsit_a_SOURCES = target/iscsi/pdu.h target/iscsi/opcodes.def t
 	target/iscsi/conn.c target/iscsi/conn_rx.c target/iscsi/conn_tx.c \
 	target/iscsi/session.c target/iscsi/registry.c target/iscsi/server.c \
 	target/iscsi/command.c target/iscsi/dataout.c target/iscsi/nop.c target/iscsi/tmf.c \
-	target/iscsi/logout.c target/iscsi/login.c target/iscsi/keys.h target/iscsi/keys.def \
+	target/iscsi/logout.c target/iscsi/login.h target/iscsi/login.c target/iscsi/keys.h target/iscsi/keys.def \
 	target/iscsi/keys.c target/iscsi/text.c target/iscsi/access.h target/iscsi/access.c
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_keys tests/unit/test_login
+check_PROGRAMS += tests/unit/test_keys tests/unit/test_login tests/unit/test_text
 tests_unit_test_keys_SOURCES = tests/unit/test_keys.c
 tests_unit_test_keys_LDADD = target/iscsi/libiscsit.a common/libcommon.a $(ISAL_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_login_SOURCES = tests/unit/test_login.c
+tests_unit_test_login_SOURCES = tests/unit/test_login.c tests/unit/talk.c tests/unit/talk.h
 tests_unit_test_login_LDADD = target/iscsi/libiscsit.a common/libcommon.a $(ISAL_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_text_SOURCES = tests/unit/test_text.c tests/unit/talk.c tests/unit/talk.h
+tests_unit_test_text_LDADD = target/iscsi/libiscsit.a common/libcommon.a $(ISAL_LIBS) $(CMOCKA_LIBS)
 endif
