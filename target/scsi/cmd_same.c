@@ -95,7 +95,7 @@ void scsi_cmd_write_same(struct scsi_task *task)
 		return;
 	}
 	task->want_out = block;
-	if (task->out_room < block) /* nothing to write: SBC-3 5.47 wants one block */
+	if (task->out_room != block) /* SBC-3 5.47: one block, whatever the number to write */
 		scsi_task_fail_field(task, task->cmd->blocks.byte, 7);
 	else
 		scsi_task_want(task, block, same_data);

@@ -117,7 +117,8 @@ static void log_unknown(struct scsi_nexus *nexus, uint8_t opcode)
 
 static bool refuse_unknown(struct scsi_task *task, bool has_actions)
 {
-	log_unknown(task->nexus, task->cdb[0]);
+	if (!task->cmd)
+		log_unknown(task->nexus, task->cdb[0]);
 	if (has_actions) /* SPC-4 4.3.4: the opcode is known, its service action is not */
 		scsi_task_fail_field(task, 1, 4);
 	else

@@ -9,3 +9,12 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/cmd_luns.c target/scsi/cmd_mode.c target/scsi/cmd_rw.c \
 	target/scsi/cmd_verify.c target/scsi/cmd_cache.c target/scsi/cmd_unmap.c \
 	target/scsi/cmd_same.c target/scsi/cmd_opcodes.c
+
+if HAVE_CMOCKA
+SCSI_TESTPORT = tests/unit/scsi_testport.h tests/unit/scsi_testport.c
+SCSI_TEST_LIBS = target/scsi/libscsi.a volume/libvolume.a target/loop/libloop.a \
+	common/libcommon.a $(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_check
+tests_unit_test_scsi_check_SOURCES = tests/unit/test_scsi_check.c $(SCSI_TESTPORT)
+tests_unit_test_scsi_check_LDADD = $(SCSI_TEST_LIBS)
+endif
