@@ -7,3 +7,7 @@ kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/s
 	target/ctl/verbs.def target/ctl/json.h target/ctl/json.c
 kurad_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS)
 kurad_LDADD = $(KURA_LIBS) $(JANSSON_LIBS)
+
+# Starts the kurad of the same tree.
+TESTS += tests/unit/test_server.py
+tests/unit/test_server.log: kurad$(EXEEXT)

@@ -48,16 +48,22 @@ void server_free(struct server *srv);
 /* ---- what can be asked of it, any thread
  * --------------------------------------------------------- */
 
-/* Number of loops, the engine they run on (static), and the connections of one loop. */
+/* Number of loops. */
 unsigned server_loops(const struct server *srv);
+
+/* The engine that they run on: "uring" or "aio"; static. */
 const char *server_engine(const struct server *srv);
+
+/* The connections of one loop, by its index. */
 unsigned server_loop_load(const struct server *srv, unsigned loop);
 
 /* Seconds since it was started. */
 uint64_t server_uptime(const struct server *srv);
 
-/* The configuration, and the volume of its `index`th entry; borrowed. */
+/* What it was made from; borrowed. */
 const struct config *server_config(const struct server *srv);
+
+/* The volume of the configuration's entry `index`; borrowed. */
 struct vol *server_volume(const struct server *srv, unsigned index);
 
 #endif
