@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#define BOUNCE_MAX (1u << 20) /* bytes of a copy; longer requests go in pieces */
+
 /* io->scratch of READ and WRITE by copy; of FLUSH */
 enum { BOUNCE_DONE };
 enum { FLUSH_LOST };
@@ -143,7 +145,7 @@ static void bounce_piece(struct vol_chan *chan, struct vol_io *io)
 	struct loop_io *lio = &io->lio;
 	uint64_t done = io->scratch[BOUNCE_DONE], left = io->len - done;
 
-	lio->len = left < io->bounce->size ? left : io->bounce->size;
+	lio->len = left < BOUNCE_MAX ? left : BOUNCE_MAX;
 	if (io->op == VOL_WRITE)
 		bounce_copy(io, done, io->bounce->data, lio->len);
 	io->bounce_iov = (struct iovec){ .iov_base = io->bounce->data, .iov_len = lio->len };
@@ -174,7 +176,7 @@ static void bounce_done(struct loop_io *lio, int res)
 
 static void rw_bounced(struct vol_chan *chan, struct vol_io *io)
 {
-	uint64_t len = io->len < LOOP_BUF_MAX ? io->len : LOOP_BUF_MAX;
+	uint64_t len = io->len < BOUNCE_MAX ? io->len : BOUNCE_MAX;
 
 	io->bounce = loop_buf_get(chan->loop, (uint32_t)len);
 	if (!io->bounce) {

@@ -264,7 +264,7 @@ static void file_info(struct file_part *f, struct vol_info *info, const struct s
 {
 	info->physical_block_size = 4096; /* a page: below it the cache reads before it writes */
 	info->rotational = fd_sys_number(st->st_dev, "queue/rotational", 0) != 0;
-	info->caps = VOL_CAN_EXTENTS;
+	info->caps = lseek(f->fd.fd, 0, SEEK_HOLE) < 0 ? 0 : VOL_CAN_EXTENTS;
 	if (!f->readonly)
 		info->caps |= VOL_CAN_ZERO | VOL_CAN_FUA | VOL_HAS_CACHE;
 	if (can_punch(f, info->size)) {

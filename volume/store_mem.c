@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define MEM_PAGE_BITS 12
 #define MEM_PAGE      (1ull << MEM_PAGE_BITS)
@@ -246,6 +247,15 @@ static bool mem_map(struct mem_part *m, uint64_t room)
 	return false;
 }
 
+/* Whether huge pages are wanted: they make far reads and writes a quarter cheaper, and a sparse
+ * volume larger than it looks, so only where all of it would fit well. */
+static bool mem_huge(uint64_t size)
+{
+	uint64_t ram = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return size <= ram / 4;
+}
+
 /* Makes the addresses up to `size` usable. */
 static int mem_grow(struct mem_part *m, uint64_t size)
 {
@@ -256,6 +266,7 @@ static int mem_grow(struct mem_part *m, uint64_t size)
 		return 0;
 	if (mprotect(m->data + m->size, size - m->size, PROT_READ | PROT_WRITE))
 		return -ENOSPC;
+	madvise(m->data, size, mem_huge(size) ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	m->size = size;
 	return 0;
 }

@@ -91,7 +91,9 @@ struct vol_info vol_info(const struct vol *vol);
 
 /*
  * Changes the size (file: truncates or extends; mem: reallocates; block: looks at the device
- * again, `size` 0). 0 or -errno (-ENOTSUP, -EBUSY, -ENOSPC). Shrinking is the caller's decision.
+ * again, `size` 0). 0 or -errno (-ENOTSUP, -EBUSY, -ENOSPC). Shrinking is the caller's decision,
+ * who lets what is in flight behind the new end finish first: a late write would make a file
+ * longer again.
  * Blocks: slow lane only.
  */
 int vol_resize(struct vol *vol, uint64_t size);

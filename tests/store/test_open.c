@@ -396,6 +396,37 @@ static void test_no_space(void **state)
 	assert_int_equal(umount(p->dir), 0);
 }
 
+/* A read-only place for the file: the record goes to the state directory, or it does not open. */
+static void test_readonly_place(void **state)
+{
+	struct place *p = *state;
+	char state_dir[64];
+	struct vol *vol;
+	struct vol_info first, again;
+
+	assert_true(case_dir(PLACE_DISK, state_dir));
+	if (mount("tmpfs", p->dir, "tmpfs", 0, "size=4m")) {
+		print_message("# SKIP mounting a tmpfs: %s\n", strerror(errno));
+		case_dir_remove(state_dir);
+		return;
+	}
+	make_file(p->path, SIZE);
+	assert_int_equal(mount(NULL, p->dir, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	refused(p, "readonly = true");
+	p->conf.readonly = true;
+	refused(p, "cannot record");
+	p->conf.state_dir = state_dir;
+	vol = open_vol(p);
+	first = vol_info(vol);
+	vol_close(vol);
+	vol = open_vol(p);
+	again = vol_info(vol);
+	vol_close(vol);
+	assert_memory_equal(first.uuid, again.uuid, VOL_UUID_LEN);
+	assert_int_equal(umount(p->dir), 0);
+	case_dir_remove(state_dir);
+}
+
 static void test_direct_tmpfs(void **state)
 {
 	struct place *p = *state;
@@ -436,6 +467,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_torn_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_space, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_readonly_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_direct_tmpfs, setup, teardown),
 	};
 

@@ -253,6 +253,24 @@ static void test_depth(void **state)
 	free(in);
 }
 
+/* One request longer than any buffer, at odd addresses. */
+static void test_large(void **state)
+{
+	struct env *env = env_of(state);
+	const uint64_t len = 7 << 20;
+	uint8_t *out = own_calloc(1, len + 8), *in = own_calloc(1, len + 8);
+	uint64_t seed = 3;
+
+	fill_random(out, len + 8, &seed);
+	assert_int_equal(rig_rw(env->rig, env->chan, VOL_WRITE, 4096, out + 3, len, VOL_FUA), 0);
+	assert_int_equal(rig_rw(env->rig, env->chan, VOL_READ, 4096, in + 5, len, 0), 0);
+	if (!remembers(env))
+		memset(out, 0, len + 8);
+	assert_memory_equal(in + 5, out + 3, len);
+	free(out);
+	free(in);
+}
+
 /* ---- two loops ---------------------------------------------------------------------------------
  */
 
@@ -528,6 +546,7 @@ static const struct {
 	{ "info", test_info, any_row },
 	{ "reads what was written", test_model, row_remembers },
 	{ "many at once", test_depth, any_row },
+	{ "one large", test_large, any_row },
 	{ "two loops", test_two_loops, shared_row },
 	{ "trim", test_trim, row_remembers },
 	{ "zero", test_zero, row_remembers },
