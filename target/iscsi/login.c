@@ -140,6 +140,28 @@ static void answer(struct conn *c)
 	}
 }
 
+/* The registry did not take the session: RFC 7143 11.13.5. */
+static void refuse_session(struct conn *c, int err)
+{
+	const struct pdu_login_req *req = &c->login->req;
+
+	switch (err) {
+	case -ESHUTDOWN:
+	case -ECANCELED:
+		login_refuse(c, req, LOGIN_UNAVAILABLE, "the server is being stopped");
+		break;
+	case -EUSERS:
+		login_refuse(c, req, LOGIN_TOO_MANY, "RFC 7143 13.2: MaxConnections is 1");
+		break;
+	case -ESRCH:
+		login_refuse(c, req, LOGIN_NO_SESSION, "RFC 7143 11.12.6: no such TSIH");
+		break;
+	default:
+		login_refuse(c, req, LOGIN_RESOURCES, "no room for a session");
+		break;
+	}
+}
+
 void login_established(struct conn *c, int err)
 {
 	struct login *l = c->login;
@@ -149,14 +171,9 @@ void login_established(struct conn *c, int err)
 		return;
 	own_assert(l->joining);
 	if (err) {
-		bool stopping = err == -ESHUTDOWN || err == -ECANCELED;
-
-		login_refuse(c, &l->req, stopping ? LOGIN_UNAVAILABLE : LOGIN_RESOURCES,
-			stopping ? "the server is being stopped" : "no room for a session");
+		refuse_session(c, err);
 		return;
 	}
-	snprintf(c->initiator, sizeof c->initiator, "%s", l->initiator);
-	c->cid = be16_get(&l->first.cid);
 	keys_params(&l->keys, &c->params);
 	if (log_limit_ok(&established_log))
 		log_info("login: session established",
@@ -200,6 +217,7 @@ static enum login_status take_names(struct conn *c, struct login *l, const char 
 		note_name(l->initiator, text[KEYS_INITIATOR_NAME]);
 		return LOGIN_INITIATOR_ERROR;
 	}
+	memcpy(c->initiator, l->initiator, sizeof c->initiator);
 	*rule = "RFC 7143 13.21: SessionType is neither Normal nor Discovery";
 	if (type && !l->keys.discovery && strcmp(type, "Normal"))
 		return LOGIN_SESSION_TYPE;
@@ -345,6 +363,7 @@ static bool begin(struct conn *c, const struct pdu_login_req *req)
 		return false;
 	}
 	c->login = l;
+	c->cid = be16_get(&req->cid);
 	l->first = *req;
 	/* RFC 7143 6.3.1: a login begins with security, or leaves it out; 2 and 3 are no way to */
 	l->stage = stage == PDU_STAGE_OPERATE ? PDU_STAGE_OPERATE : PDU_STAGE_SECURITY;

@@ -74,6 +74,7 @@ struct session *session_new(
 		return NULL;
 	w.session = (struct session){ .conn = c, .target = target, .exp_cmd_sn = cmd_sn };
 	memcpy(w.session.isid, isid, 6);
+	memcpy(w.session.initiator, c->initiator, sizeof c->initiator);
 	return &w.session;
 }
 

@@ -16,6 +16,8 @@ static void test_operational_stage_to_full(void **state)
 	hear(OPERATE_FULL, "HeaderDigest=CRC32C|MaxBurstLength=65536|" GROUP RECV);
 	assert_true(w.conn.params.header_digest);
 	assert_int_equal(w.conn.params.max_burst, 65536);
+	/* the session is made with the name, which makes it unique */
+	assert_string_equal(w.session.initiator, "iqn.2026-11.kura.test:initiator");
 	assert_string_equal(w.conn.initiator, "iqn.2026-11.kura.test:initiator");
 	assert_ptr_equal(w.session.target, &w.target[0]);
 	assert_ptr_equal(w.conn.session, &w.session);
@@ -252,6 +254,16 @@ static void test_too_much_text(void **state)
 
 static void test_the_server_cannot(void **state)
 {
+	static const struct {
+		int err;
+		enum login_status status;
+	} answers[] = {
+		{ -ENOMEM, LOGIN_RESOURCES },
+		{ -ESHUTDOWN, LOGIN_UNAVAILABLE },
+		{ -EUSERS, LOGIN_TOO_MANY },
+		{ -ESRCH, LOGIN_NO_SESSION },
+	};
+
 	(void)state;
 	w.no_session = true;
 	say(OPERATE_FULL, NAMES);
@@ -263,15 +275,12 @@ static void test_the_server_cannot(void **state)
 	hear_refusal(LOGIN_UNAVAILABLE);
 	w.conn.home->draining = false;
 
-	connect_again();
-	say(OPERATE_FULL, NAMES);
-	login_established(&w.conn, -ENOMEM);
-	hear_refusal(LOGIN_RESOURCES);
-
-	connect_again();
-	say(OPERATE_FULL, NAMES);
-	login_established(&w.conn, -ESHUTDOWN);
-	hear_refusal(LOGIN_UNAVAILABLE);
+	for (size_t i = 0; i < own_array_len(answers); i++) {
+		connect_again();
+		say(OPERATE_FULL, NAMES);
+		login_established(&w.conn, answers[i].err);
+		hear_refusal(answers[i].status);
+	}
 }
 
 static void test_a_request_while_the_registry_is_asked(void **state)
