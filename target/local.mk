@@ -11,3 +11,10 @@ kurad_LDADD = $(KURA_LIBS) $(JANSSON_LIBS)
 # Starts the kurad of the same tree.
 TESTS += tests/unit/test_server.py
 tests/unit/test_server.log: kurad$(EXEEXT)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_watch
+tests_unit_test_watch_SOURCES = tests/unit/test_watch.c target/watch.c
+tests_unit_test_watch_LDADD = target/loop/libloop.a common/libcommon.a $(URING_LIBS) $(AIO_LIBS) \
+	$(CMOCKA_LIBS)
+endif
