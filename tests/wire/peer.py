@@ -63,6 +63,7 @@ class Peer:
         self.isid = isid
         self.tsih = 0
         self.cmd_sn = 1
+        self.ahead = set()
         self.stat_sn = None
         self.exp_cmd_sn = None
         self.max_cmd_sn = None
@@ -81,7 +82,11 @@ class Peer:
         fields = pdu.parse(header)
         if shape.name == "LoginRequest":
             self.cmd_sn = fields["CmdSN"]
-        elif not fields["I"] and fields["CmdSN"] == self.cmd_sn:
+            return
+        if not fields["I"]:
+            self.ahead.add(fields["CmdSN"])
+        while self.cmd_sn in self.ahead:
+            self.ahead.remove(self.cmd_sn)
             self.cmd_sn = (self.cmd_sn + 1) & 0xFFFFFFFF
 
     def send(self, data, piece=0):
