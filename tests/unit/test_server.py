@@ -107,6 +107,25 @@ class Session:
         header, _ = self.receive()
         return header[36]
 
+    def command(self, number, cdb, data=b"", flags=0x80, want=0):
+        """Sends a SCSI command with its data in the same PDU."""
+        middle = bytes(8) + struct.pack(">IIII", 100 + number, want, number, self.stat_sn)
+        self.send(0x01, flags, middle + cdb.ljust(16, b"\0"), data)
+
+    def ready(self):
+        """TEST UNIT READY until the unit attention of the new nexus is gone; the next CmdSN."""
+        for number in range(1, 10):
+            self.command(number, b"")
+            header, _ = self.receive()
+            if header[3] == 0:
+                return number + 1
+        raise AssertionError("the unit does not become ready")
+
+    def write(self, number, block, data):
+        """WRITE (10) of whole blocks, as immediate data."""
+        cdb = struct.pack(">BBIBHB", 0x2A, 0, block, 0, len(data) // 512, 0)
+        self.command(number, cdb, data, 0xA0, len(data))
+
     def logout(self):
         self.send(0x46, 0x80, bytes(8) + struct.pack(">IHHII", 8, 1, 0, 1, self.stat_sn))
         return self.receive()
@@ -273,6 +292,55 @@ def test_stop_deaf():
         tap.check("kurad stopped" in k.log(), "and the stop was clean", k.log_tail())
         session.close()
         k.start()
+
+
+def slow_config(milliseconds, **more):
+    volume = {"name": "d", "store": "file", "path": "@SCRATCH@/d.img", "size": "8M",
+              "layers": [{"kind": "delay", "options": f"ms={milliseconds} op=write"}]}
+    return kurad.one_target(TARGET, [volume], **more)
+
+
+def test_stop_writes():
+    """What is being written when the stop begins is finished and answered."""
+    block = os.urandom(512)
+    with kurad.Kurad(slow_config(700, stop_seconds=10)) as k:
+        session = Session((k.host, k.port))
+        session.login()
+        number = session.ready()
+        session.write(number, 3, block)
+        time.sleep(0.2)
+        k.process.send_signal(signal.SIGTERM)
+        seen = {}
+        while 0x21 not in seen and (got := session.receive()):
+            seen[got[0][0] & 0x3F] = got[0]
+        tap.check(0x32 in seen and 0x21 in seen and seen[0x21][3] == 0,
+                  "a write in flight is answered during the stop", str(seen))
+        session.close()
+        code = k.process.wait(10 * SLOW)
+        with open(k.path("d.img"), "rb") as f:
+            f.seek(3 * 512)
+            tap.check(code == 0 and f.read(512) == block, "and is on the disk", k.log_tail())
+        k.start()
+
+
+def test_stop_stuck():
+    """A disk that hangs does not make the stop hang."""
+    k = kurad.Kurad(slow_config(60000, stop_seconds=1)).start()
+    try:
+        session = Session((k.host, k.port))
+        session.login()
+        number = session.ready()
+        session.write(number, 3, bytes(512))
+        time.sleep(0.1)
+        k.process.send_signal(signal.SIGTERM)
+        begin = time.monotonic()
+        code = k.process.wait(10 * SLOW)
+        tap.check(code == 1 and time.monotonic() - begin < 3 * SLOW and
+                  "stop_seconds are over" in k.log(), "a stuck write is left after stop_seconds",
+                  f"status {code}\n{k.log_tail()}")
+        session.close()
+    finally:
+        k.cleanup()
 
 
 def test_stop_at_once():
@@ -506,7 +574,8 @@ def main():
         tap.skip("the life of kurad", f"{kurad.binary()} is not built")
         return tap.done()
     tests = [test_options, test_check, test_failures, test_portals, test_restart, test_spreading,
-             test_hup, test_stop_polite, test_stop_deaf, test_stop_at_once, test_questions]
+             test_hup, test_stop_polite, test_stop_deaf, test_stop_writes, test_stop_stuck,
+             test_stop_at_once, test_questions]
     manager = [test_manager, test_activation]
     for test in tests + (manager if has_systemd() else []):
         try:
