@@ -66,20 +66,34 @@ class Counter:
 
 
 class AutomakeCounter(Counter):
-    """Counts the summary of "make check" instead of single results."""
+    """Counts the summary of "make check" instead of single results. With VERBOSE=1 it comes twice
+    (the last one counts), and the logs of the programs that failed say what to show."""
+
+    def __init__(self):
+        super().__init__()
+        self.summary = {}
+        self.showing = False
 
     def feed(self, line):
-        match = SUMMARY.match(line.rstrip())
-        if not match:
-            return
-        self.plans = 1
-        number = int(match[2])
-        if match[1] == "PASS":
-            self.passed += number
-        elif match[1] in ("SKIP", "XFAIL"):
-            self.skipped += number
-        else:
-            self.failed += number
+        line = line.rstrip()
+        match = SUMMARY.match(line)
+        if match:
+            self.plans = 1
+            self.summary[match[1]] = int(match[2])
+        if re.match(r"not ok\b|ERROR: .* - ", line):
+            self.failures.append((0, [line]))
+            self.showing = True
+        elif re.match(r"(# )?(not )?ok\b|PASS: |[=#] ?", line) and not line.startswith("# "):
+            self.showing = False
+        elif self.showing:
+            self.failures[-1][1].append(line)
+
+    def close(self, status):
+        number = self.summary.get
+        self.passed = number("PASS", 0)
+        self.skipped = number("SKIP", 0) + number("XFAIL", 0)
+        self.failed = number("FAIL", 0) + number("ERROR", 0) + number("XPASS", 0)
+        return super().close(status)
 
 
 class ExitCounter(Counter):
