@@ -55,7 +55,7 @@ static void same_data(struct scsi_task *task)
 		return;
 	p = task->work_buf->data;
 	if (!scsi_task_copy_out(task, 0, p, block)) {
-		scsi_task_fail(task, SENSE_DATA_PHASE_ERROR);
+		scsi_task_fail(task, SENSE_WRONG_AMOUNT_OF_DATA);
 		return;
 	}
 	if (same_is_zero(p, block)) {

@@ -17,4 +17,13 @@ SCSI_TEST_LIBS = target/scsi/libscsi.a volume/libvolume.a target/loop/libloop.a 
 check_PROGRAMS += tests/unit/test_scsi_check
 tests_unit_test_scsi_check_SOURCES = tests/unit/test_scsi_check.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_check_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_info
+tests_unit_test_scsi_info_SOURCES = tests/unit/test_scsi_info.c $(SCSI_TESTPORT)
+tests_unit_test_scsi_info_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_rw
+tests_unit_test_scsi_rw_SOURCES = tests/unit/test_scsi_rw.c $(SCSI_TESTPORT)
+tests_unit_test_scsi_rw_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_tmf
+tests_unit_test_scsi_tmf_SOURCES = tests/unit/test_scsi_tmf.c $(SCSI_TESTPORT)
+tests_unit_test_scsi_tmf_LDADD = $(SCSI_TEST_LIBS)
 endif

@@ -202,10 +202,13 @@ void scsi_task_fail_errno(struct scsi_task *task, int err)
 	case -ECANCELED:
 		scsi_task_fail(task, SENSE_CANCELLED);
 		return;
-	case -EPROTO:
-		scsi_task_fail(task, SENSE_DATA_PHASE_ERROR);
+	case -EPROTO: /* RFC 7143 11.4.7.2, and the next two */
+		scsi_task_fail(task, SENSE_WRONG_AMOUNT_OF_DATA);
 		return;
-	case -EBADMSG: /* RFC 7143 11.4.7.2 */
+	case -EREMOTEIO:
+		scsi_task_fail(task, SENSE_UNEXPECTED_DATA);
+		return;
+	case -EBADMSG:
 		scsi_task_fail(task, SENSE_PROTOCOL_CRC_ERROR);
 		return;
 	default:

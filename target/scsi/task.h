@@ -113,9 +113,10 @@ void scsi_task_submit(struct scsi_nexus *nexus, struct scsi_task *task);
 
 /*
  * The port has what get_data asked for: out_iov, out_iovcnt, out_len are filled. `err` 0, or
- * -ECANCELED (the port gave up: connection lost or aborted), or -EPROTO (broken data sequence:
- * ends as ABORTED COMMAND, 4B/00) or -EBADMSG (digest: 47/05). Never inside get_data. A task that
- * is aborted while the port collects comes back by done() first; then this is not called for it.
+ * -ECANCELED (the port gave up: connection lost or aborted), -ENOMEM (BUSY), or what RFC 7143
+ * 11.4.7.2 has sense for: -EPROTO (incorrect amount of data), -EREMOTEIO (unexpected unsolicited
+ * data), -EBADMSG (digest). Never inside get_data. A task that is aborted while the port collects
+ * comes back by done() first; then this is not called for it.
  */
 void scsi_task_data(struct scsi_task *task, int err);
 
