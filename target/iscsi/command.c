@@ -113,9 +113,8 @@ static void command_unhash(struct session_task *t)
 
 /* ---- a command comes ---- */
 
-/* The CDB with what an extended CDB AHS adds (RFC 7143 11.2.2.3). False: an AHS that we cannot do.
- */
-static bool command_take_cdb(struct session_task *t, const struct pdu_scsi_cmd *cmd,
+/* The CDB with what an extended CDB AHS adds (RFC 7143 11.2.2.3). 0, or why it is rejected. */
+static int command_take_cdb(struct session_task *t, const struct pdu_scsi_cmd *cmd,
 	const uint8_t *ahs, uint32_t ahs_len)
 {
 	memcpy(t->scsi.cdb, cmd->cdb, sizeof cmd->cdb);
@@ -125,16 +124,17 @@ static bool command_take_cdb(struct session_task *t, const struct pdu_scsi_cmd *
 		uint32_t whole = (3 + len + 3) & ~3u;
 
 		if (!len || whole > ahs_len)
-			return false;
-		if (ahs[2] != PDU_AHS_CDB || t->scsi.cdb_len != sizeof cmd->cdb ||
-			len - 1 > SCSI_CDB_MAX - sizeof cmd->cdb)
-			return false;
+			return PDU_REJECT_INVALID_FIELD;
+		if (ahs[2] != PDU_AHS_CDB)
+			return PDU_REJECT_NOT_SUPPORTED;
+		if (t->scsi.cdb_len != sizeof cmd->cdb || len - 1 > SCSI_CDB_MAX - sizeof cmd->cdb)
+			return PDU_REJECT_INVALID_FIELD;
 		memcpy(t->scsi.cdb + sizeof cmd->cdb, ahs + 4, len - 1);
 		t->scsi.cdb_len = (uint16_t)(sizeof cmd->cdb + len - 1);
 		ahs += whole;
 		ahs_len -= whole;
 	}
-	return true;
+	return 0;
 }
 
 /* Rules of the header that do not need a task. 0, or why it is rejected. */
@@ -198,9 +198,10 @@ struct session_task *command_begin(
 	t->scsi.attr = (enum scsi_attr)(cmd->flags & PDU_CMD_ATTR_MASK);
 	t->scsi.in_room = cmd->flags & PDU_CMD_READ ? t->edtl : 0;
 	t->scsi.out_room = cmd->flags & PDU_CMD_WRITE ? t->edtl : 0;
-	if (!command_take_cdb(t, cmd, ahs, ahs_len)) {
+	refused = command_take_cdb(t, cmd, ahs, ahs_len);
+	if (refused) {
 		command_free(t);
-		conn_reject(c, cmd, PDU_REJECT_NOT_SUPPORTED);
+		conn_reject(c, cmd, (enum pdu_reject_reason)refused);
 		return NULL;
 	}
 	command_expect_data(t, cmd);

@@ -6,6 +6,7 @@
  * where it lies, as it comes. Every other data segment is short and is collected, and the exchange
  * of its opcode gets it in one piece when the PDU is whole.
  */
+#include "target/iscsi/login.h"
 #include "target/iscsi/session.h"
 
 #include "common/crc32c.h"
@@ -102,8 +103,7 @@ static void rx_numbered(struct conn *c, const uint8_t *data, uint32_t len)
 			session_replay(s);
 		return;
 	case SESSION_LATER:
-		if (!session_keep(s, pdu, ahs, ahs_len, data, len))
-			conn_close(c, "too many commands ahead of their turn");
+		session_keep(s, pdu, ahs, ahs_len, data, len);
 		return;
 	case SESSION_IGNORE:
 		return;
@@ -223,9 +223,7 @@ static bool rx_head_done(struct conn *c)
 	} else if (login) {
 		rx->sink = CONN_SINK_COLLECT;
 	} else {
-		conn_protocol_error(
-			c, "RFC 7143 6.3: not a login request before full feature phase");
-		return false;
+		login_out_of_place(c, &pdu->bhs); /* RFC 7143 6.3 */
 	}
 	rx->state = CONN_RX_DATA;
 	rx->have = 0;
@@ -237,12 +235,27 @@ static bool rx_head_done(struct conn *c)
 	return c->state != CONN_FREE;
 }
 
+/* Whether this can be the beginning of what may come now. Before full feature phase only a Login
+ * Request may (RFC 7143 6.3), so what is no iSCSI is known by its first byte. */
+static bool rx_head_plausible(struct conn *c, uint8_t first)
+{
+	if (c->state == CONN_LOGGED_IN || c->state == CONN_IN_LOGOUT)
+		return true;
+	if ((first & PDU_OPCODE_MASK) == PDU_LOGIN_REQ)
+		return true;
+	if (c->state == CONN_XPT_UP)
+		conn_protocol_error(c, "RFC 7143 6.3: no login request");
+	return c->state == CONN_IN_LOGIN;
+}
+
 /* Takes header bytes; returns how many. */
 static uint32_t rx_head(struct conn *c, const uint8_t *data, uint32_t len)
 {
 	struct conn_rx *rx = &c->rx;
 	uint32_t n = rx->need - rx->have;
 
+	if (rx->have == 0 && !rx_head_plausible(c, data[0]))
+		return len;
 	if (n > len)
 		n = len;
 	memcpy(rx->head + rx->have, data, n);
@@ -307,6 +320,8 @@ static void rx_advance(struct conn *c)
 {
 	struct conn_rx *rx = &c->rx;
 
+	if (c->state == CONN_FREE)
+		return;
 	if (rx->state == CONN_RX_HEAD && rx->have == rx->need && !rx_head_done(c))
 		return;
 	if (rx->state == CONN_RX_DATA && rx->have == rx->data_len) {

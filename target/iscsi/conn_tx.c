@@ -260,7 +260,7 @@ static void tx_response(struct conn *c, struct conn_batch *b, struct session_tas
 	pdu.scsi_rsp.flags |= tx_residual(t, &pdu.scsi_rsp.residual);
 	be24_set(&pdu.bhs.data_len, len);
 	be32_set(&pdu.bhs.itt, t->itt);
-	be32_set(&pdu.scsi_rsp.exp_data_sn, t->flags & PDU_CMD_READ ? t->tx_sn : t->r2t_sn);
+	be32_set(&pdu.scsi_rsp.exp_data_sn, t->tx_sn); /* RFC 7143 11.4.8: Data-In only */
 	command_answered(t);
 	tx_number(c, &pdu, true, true);
 	tx_header(c, b, &pdu);

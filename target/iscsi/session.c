@@ -21,6 +21,7 @@
 struct session_held {
 	struct list node;
 	union pdu pdu;
+	bool skip; /* aborted before it came: only its number counts */
 	uint32_t ahs_len, len;
 	uint8_t bytes[]; /* AHS, then data */
 };
@@ -61,30 +62,52 @@ static uint32_t held_sn(struct list *node)
 	return be32_get(&container_of(node, struct session_held, node)->pdu.scsi_cmd.cmd_sn);
 }
 
-bool session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
-	const uint8_t *data, uint32_t len)
+/* An empty place for `cmd_sn`; NULL when it is taken, or there are too many. */
+static struct session_held *session_hold(struct session *s, uint32_t cmd_sn, size_t bytes)
 {
-	uint32_t cmd_sn = be32_get(&pdu->scsi_cmd.cmd_sn);
 	struct list *at = s->held.next;
 	struct session_held *h;
 
 	while (at != &s->held && sn_before(held_sn(at), cmd_sn))
 		at = at->next;
-	if (at != &s->held && held_sn(at) == cmd_sn)
-		return true; /* a duplicate: the first one counts */
-	if (s->held_count == SESSION_HELD_MAX)
-		return false;
-	h = malloc(sizeof *h + ahs_len + len);
+	if (s->held_count == SESSION_HELD_MAX || (at != &s->held && held_sn(at) == cmd_sn))
+		return NULL;
+	h = calloc(1, sizeof *h + bytes);
 	if (!h)
-		return false;
+		return NULL;
+	be32_set(&h->pdu.scsi_cmd.cmd_sn, cmd_sn);
+	list_push(at, &h->node);
+	s->held_count++;
+	return h;
+}
+
+void session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
+	const uint8_t *data, uint32_t len)
+{
+	struct session_held *h =
+		session_hold(s, be32_get(&pdu->scsi_cmd.cmd_sn), (size_t)ahs_len + len);
+
+	if (!h)
+		return;
 	h->pdu = *pdu;
 	h->ahs_len = ahs_len;
 	h->len = len;
 	memcpy(h->bytes, ahs, ahs_len);
 	if (len)
 		memcpy(h->bytes + ahs_len, data, len);
-	list_push(at, &h->node);
-	s->held_count++;
+}
+
+bool session_skip(struct session *s, uint32_t cmd_sn)
+{
+	struct session_held *h;
+
+	if (sn_before(cmd_sn, s->exp_cmd_sn) || sn_before(session_max_cmd_sn(s), cmd_sn))
+		return false;
+	h = session_hold(s, cmd_sn, 0);
+	if (!h)
+		return false;
+	h->skip = true;
+	session_replay(s);
 	return true;
 }
 
@@ -96,8 +119,9 @@ void session_replay(struct session *s)
 
 		s->held_count--;
 		session_advance(s, &h->pdu);
-		conn_rx_deliver(
-			s->conn, &h->pdu, h->bytes, h->ahs_len, h->bytes + h->ahs_len, h->len);
+		if (!h->skip)
+			conn_rx_deliver(s->conn, &h->pdu, h->bytes, h->ahs_len,
+				h->bytes + h->ahs_len, h->len);
 		free(h);
 	}
 }

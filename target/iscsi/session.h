@@ -126,9 +126,14 @@ void session_advance(struct session *s, const union pdu *pdu);
 /* Deals out the kept PDUs whose turn it is now. */
 void session_replay(struct session *s);
 
-/* Keeps a copy of a PDU that came before its turn. False: too many. */
-bool session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
+/* Keeps a copy of a PDU that came before its turn. A number that is kept already, and what is more
+ * than SESSION_HELD_MAX, is dropped as if it were outside of the window. */
+void session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
 	const uint8_t *data, uint32_t len);
+
+/* Counts `cmd_sn` as received without its command ever coming (RFC 7143 11.6.1 b). False: it is not
+ * in the window, or it came already. */
+bool session_skip(struct session *s, uint32_t cmd_sn);
 
 /* The highest CmdSN that we take now; never goes back. */
 uint32_t session_max_cmd_sn(const struct session *s);

@@ -37,7 +37,10 @@ struct tmf_request {
 	struct scsi_tmf tmf;
 	struct conn *conn; /* held */
 	uint32_t itt;
+	uint32_t ref_cmd_sn;
 	uint8_t code; /* enum tmf_code */
+	bool early;   /* the referenced command may still be on its way */
+	struct scsi_everywhere everywhere;
 };
 
 static void tmf_answer(struct conn *c, uint32_t itt, enum tmf_response response, bool last)
@@ -103,20 +106,59 @@ static enum tmf_response tmf_translate(enum scsi_tmf_result result)
 	return TMF_RSP_REJECTED;
 }
 
+static void tmf_end(struct tmf_request *r, enum tmf_response response)
+{
+	struct conn *c = r->conn;
+
+	if (c->state != CONN_FREE)
+		tmf_answer(c, r->itt, response, r->code == TMF_COLD_RESET);
+	free(r);
+	conn_put(c);
+}
+
+/* RFC 7143 11.5.1: a cold reset ends every session with the target as well. The asker's own
+ * connection ends behind the answer. */
+static void tmf_cold_each(struct scsi_everywhere *e, struct loop *loop)
+{
+	struct tmf_request *r = container_of(e, struct tmf_request, everywhere);
+	struct iscsi_loop *home = &r->conn->srv->loops[loop_index(loop)];
+
+	list_for_each_safe (node, &home->conns) {
+		struct conn *c = container_of(node, struct conn, node);
+
+		if (c != r->conn && c->session && c->session->target &&
+			c->session->target->scsi == r->tmf.nexus->target)
+			conn_close(c, "target cold reset");
+	}
+}
+
+static void tmf_cold_done(struct scsi_everywhere *e)
+{
+	tmf_end(container_of(e, struct tmf_request, everywhere), TMF_RSP_COMPLETE);
+}
+
 static void tmf_done(struct scsi_tmf *tmf)
 {
 	struct tmf_request *r = container_of(tmf, struct tmf_request, tmf);
-	struct conn *c = r->conn;
 	enum tmf_response response = tmf_translate(tmf->result);
 
-	if (c->state != CONN_FREE) {
-		if (tmf_drop_ready(r) && response == TMF_RSP_NO_TASK)
-			response = TMF_RSP_COMPLETE;
-		/* RFC 7143 11.5.1: a cold reset ends the connections as well */
-		tmf_answer(c, r->itt, response, r->code == TMF_COLD_RESET);
+	if (r->conn->state == CONN_FREE) {
+		tmf_end(r, response);
+		return;
 	}
-	free(r);
-	conn_put(c);
+	if (tmf_drop_ready(r) && response == TMF_RSP_NO_TASK)
+		response = TMF_RSP_COMPLETE;
+	/* RFC 7143 11.6.1 b: a command that has not come counts as received and aborted */
+	if (response == TMF_RSP_NO_TASK && r->early &&
+		session_skip(r->conn->session, r->ref_cmd_sn))
+		response = TMF_RSP_COMPLETE;
+	if (r->code == TMF_COLD_RESET && response == TMF_RSP_COMPLETE) {
+		r->everywhere.each = tmf_cold_each;
+		r->everywhere.done = tmf_cold_done;
+		scsi_everywhere(r->conn->srv->domain, &r->everywhere);
+		return;
+	}
+	tmf_end(r, response);
 }
 
 /* The SCSI room's name of a function, or -1 with the answer to give instead. */
@@ -165,6 +207,8 @@ void tmf_receive(struct conn *c, const struct pdu_tmf_req *req)
 	r->conn = c;
 	r->code = code;
 	r->itt = be32_get(&req->itt);
+	r->ref_cmd_sn = be32_get(&req->ref_cmd_sn);
+	r->early = (int32_t)(r->ref_cmd_sn - be32_get(&req->cmd_sn)) < 0;
 	r->tmf.function = (enum scsi_tmf_function)function;
 	r->tmf.nexus = &c->session->nexus;
 	r->tmf.tag = be32_get(&req->ref_itt);
