@@ -378,6 +378,8 @@ def main():
         return 130
     finally:
         signal.alarm(0)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the clean-up is bounded and not to be cut short
         if bench:
             bench.stop()
         shutil.rmtree(scratch, ignore_errors=True)
