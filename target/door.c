@@ -19,20 +19,43 @@ struct visitor {
 	int fd;
 };
 
+/* Who is handed out and not adopted yet; `seq` is odd while one of them is being adopted, and
+ * counts in two places. */
+struct door_way {
+	unsigned count; /* atomic */
+	unsigned seq;   /* atomic */
+};
+
 static void visitor_arrives(struct loop_post *post)
 {
 	struct visitor *v = container_of(post, struct visitor, post);
 	struct door *door = v->door;
+	struct door_way *way = &door->ways[v->to];
 
+	__atomic_add_fetch(&way->seq, 1, __ATOMIC_SEQ_CST);
 	iscsi_server_adopt(door->iscsi, door->loops[v->to], v->fd);
-	__atomic_sub_fetch(&door->on_way[v->to], 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&way->count, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&way->seq, 1, __ATOMIC_SEQ_CST);
 	free(v);
 }
 
+#define LOAD_TRIES 200 /* then a load that is one too high does no harm */
+
+/* Connections of a loop, those on the way included. */
 static unsigned load_of(const struct door *door, unsigned loop)
 {
-	return iscsi_server_load(door->iscsi, loop) +
-	       __atomic_load_n(&door->on_way[loop], __ATOMIC_RELAXED);
+	struct door_way *way = &door->ways[loop];
+	unsigned load = 0;
+
+	for (unsigned i = 0; i < LOAD_TRIES; i++) {
+		unsigned seq = __atomic_load_n(&way->seq, __ATOMIC_SEQ_CST);
+
+		load = iscsi_server_load(door->iscsi, loop) +
+		       __atomic_load_n(&way->count, __ATOMIC_SEQ_CST);
+		if (!(seq & 1) && seq == __atomic_load_n(&way->seq, __ATOMIC_SEQ_CST))
+			break;
+	}
+	return load;
 }
 
 /* The least loaded loop; the search begins at another one each time, so that equals take turns. */
@@ -70,7 +93,7 @@ static void accepted(struct loop_listener *l, int fd)
 	}
 	*v = (struct visitor){ .door = door, .to = least_loaded(door), .fd = fd };
 	v->post.run = visitor_arrives;
-	__atomic_add_fetch(&door->on_way[v->to], 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&door->ways[v->to].count, 1, __ATOMIC_SEQ_CST);
 	loop_post(door->loops[v->to], &v->post);
 }
 
@@ -86,7 +109,7 @@ void door_init(struct door *door, struct iscsi_server *iscsi, struct loop *const
 	const struct listen_set *set)
 {
 	*door = (struct door){ .iscsi = iscsi, .loops = loops, .loop_count = n };
-	door->on_way = own_calloc(n, sizeof *door->on_way);
+	door->ways = own_calloc(n, sizeof *door->ways);
 	door->listeners = own_calloc(set->count + 1, sizeof *door->listeners);
 	door->listener_count = set->count;
 	for (unsigned i = 0; i < set->count; i++) {
@@ -116,7 +139,7 @@ void door_shut(struct door *door, void (*shut)(struct door *door))
 
 void door_fini(struct door *door)
 {
-	free(door->on_way);
+	free(door->ways);
 	free(door->listeners);
 	*door = (struct door){ 0 };
 }

@@ -139,24 +139,30 @@ static int open_one(
 	return 0;
 }
 
-/* Whether the given socket `fd` serves portal `p` in `family`. */
-static bool serves(int fd, const struct cfg_portal *p, int family)
+/* Whether the socket takes IPv4 connections as well as IPv6 ones. */
+static bool is_dual(int fd)
 {
-	union address has, want;
-	bool any_wanted = !strcmp(p->address, "*");
 	int v6only = 1;
 	socklen_t len = sizeof v6only;
 
+	return !getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &len) && !v6only;
+}
+
+/* Whether the given socket `fd` serves portal `p` in `family`; one for every address serves all. */
+static bool serves(int fd, const struct cfg_portal *p, int family)
+{
+	union address has, want;
+
 	if (address_of(fd, &has) || port_of(&has) != p->port)
 		return false;
-	if (has.any.sa_family == AF_INET6)
-		getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &len);
-	if (has.any.sa_family != family)
-		return any_wanted && !v6only && IN6_IS_ADDR_UNSPECIFIED(&has.v6.sin6_addr);
 	set_address(&want, family, p->address, p->port);
-	if (family == AF_INET)
-		return has.v4.sin_addr.s_addr == want.v4.sin_addr.s_addr;
-	return IN6_ARE_ADDR_EQUAL(&has.v6.sin6_addr, &want.v6.sin6_addr);
+	if (has.any.sa_family == AF_INET)
+		return family == AF_INET &&
+		       (has.v4.sin_addr.s_addr == htonl(INADDR_ANY) ||
+			       has.v4.sin_addr.s_addr == want.v4.sin_addr.s_addr);
+	if (IN6_IS_ADDR_UNSPECIFIED(&has.v6.sin6_addr))
+		return family == AF_INET6 || is_dual(fd);
+	return family == AF_INET6 && IN6_ARE_ADDR_EQUAL(&has.v6.sin6_addr, &want.v6.sin6_addr);
 }
 
 static bool is_given(const struct listen_set *set, const struct cfg_portal *p, int family)

@@ -451,12 +451,34 @@ def test_activation():
                 session.close()
             finally:
                 k.stop()
-        k = kurad.Kurad(config(portals=None))
+        k = kurad.Kurad(config())
         k.text = k.text[k.text.index("volumes"):]
         activated(k, sock)
         tap.check(k.portals == [("127.0.0.1", port)], "no portal is bound but what is given",
                   k.log())
         k.stop()
+
+
+def test_activation_dual():
+    """One IPv6 socket for everything, as a socket unit with BindIPv6Only=both makes it."""
+    with socket.socket(socket.AF_INET6) as sock:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::", 0))
+        sock.listen()
+        port = sock.getsockname()[1]
+        k = kurad.Kurad(config(portals=[{"address": "127.0.0.1", "port": port},
+                                        {"address": "::1", "port": port}]))
+        activated(k, sock)
+        try:
+            tap.check(k.portals == [("::", port)], "a socket for all serves every portal", k.log())
+            for host in "127.0.0.1", "::1":
+                session = Session((host, port))
+                tap.check(session.login() == 0, f"a login at {host} by it")
+                session.close()
+            tap.check("peer=127.0.0.1:" in k.log() and "ffff" not in k.log(),
+                      "an IPv4 peer is shown as one", k.log())
+        finally:
+            k.stop()
 
 
 # --- questions ------------------------------------------------------------------------------
@@ -576,7 +598,7 @@ def main():
     tests = [test_options, test_check, test_failures, test_portals, test_restart, test_spreading,
              test_hup, test_stop_polite, test_stop_deaf, test_stop_writes, test_stop_stuck,
              test_stop_at_once, test_questions]
-    manager = [test_manager, test_activation]
+    manager = [test_manager, test_activation, test_activation_dual]
     for test in tests + (manager if has_systemd() else []):
         try:
             test()
