@@ -68,8 +68,12 @@ static void conn_name_address(
 	} else if (ss.ss_family == AF_INET6) {
 		const struct sockaddr_in6 *in6 = (const void *)&ss;
 
-		inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
-		snprintf(out, CONN_ADDRESS_MAX, "[%s]:%u", text, ntohs(in6->sin6_port));
+		bool v4 = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr); /* by a socket for both */
+
+		inet_ntop(v4 ? AF_INET : AF_INET6, &in6->sin6_addr.s6_addr[v4 ? 12 : 0], text,
+			sizeof text);
+		snprintf(out, CONN_ADDRESS_MAX, v4 ? "%s:%u" : "[%s]:%u", text,
+			ntohs(in6->sin6_port));
 	}
 }
 
