@@ -244,5 +244,26 @@ def manual_keys(tree):
         yield Fault("manual-key", MANUAL, line, f"{key} is no row of {KEYS}")
 
 
+# ---- the documents
+
+QUOTED = re.compile(r"`([^`\n]+)`")
+FILE = re.compile(r"[a-z][\w.-]*(/[\w.-]+)+\.(c|h|def|py|sh|md|txt|conv|mk)")
+SYMBOL = re.compile(r"[a-z]+(_[a-z0-9]+)+")
+
+
+def documents(tree):
+    """A file or a function that a document names is there. Patterns and NAMEs are left alone."""
+    code = "\n".join(tree.text(p) or "" for p in tree.ending(".c", ".h", ".def", "dev"))
+    words = set(re.findall(r"\w+", code))
+    for path in tree.ending(".md"):
+        for number, line in enumerate(tree.lines(path), 1):
+            for quoted in QUOTED.findall(line):
+                named = quoted.split("(")[0]
+                if FILE.fullmatch(named) and "NAME" not in named and named not in tree.paths:
+                    yield Fault("document", path, number, f"there is no {named}")
+                if SYMBOL.fullmatch(named) and named not in words:
+                    yield Fault("document", path, number, f"nothing is called {named}")
+
+
 ALL = [staircase, own_header_first, libraries, lengths, length_share, prototypes, licence,
-       forbidden, citations, manual_keys]
+       forbidden, citations, manual_keys, documents]

@@ -120,6 +120,10 @@ SAMPLES = [
      {"config/keys.def": CLEAN["config/keys.def"].replace("vendor", "seller")}),
     ("a default that the manual has wrong", "manual-key",
      {"config/keys.def": CLEAN["config/keys.def"].replace("KURA", "OTHER")}),
+    ("a document that names a file that is gone", "document",
+     {"docs/a.md": f"<!-- {SPDX[3:-1]} -->\nRead `common/gone.c` and `common/a.c`.\n"}),
+    ("a document that names a function that is gone", "document",
+     {"docs/a.md": f"<!-- {SPDX[3:-1]} -->\nRead `a_gone` and `a_add`.\n"}),
     ("a manual page with a broken macro", "manual",
      {"man/k.8": CLEAN["man/k.8"] + ".Sh DESCRIPTION\n.Xx wrong\n"}),
 ]
@@ -153,7 +157,7 @@ def samples(tap):
         faults = faults_of({**CLEAN, **files})
         tap.check(faults and {f.rule for f in faults} == {rule}, f"{name}: {rule}", told(faults))
     missing = {fault.rule for fault in clean} | {s[1] for s in SAMPLES}
-    tap.check(len(missing) == 16, "every rule has a sample", f"{sorted(missing)}")
+    tap.check(len(missing) == 17, "every rule has a sample", f"{sorted(missing)}")
 
 
 def exceptions(tap):
