@@ -195,7 +195,10 @@ static void mem_submit(struct vol_chan *chan, struct vol_io *io)
 {
 	switch (io->op) {
 	case VOL_READ:
-		mem_read(mem_part(chan), io);
+		if (io->flags & VOL_LEND)
+			io->iov->iov_base = mem_part(chan)->data + io->off;
+		else
+			mem_read(mem_part(chan), io);
 		break;
 	case VOL_WRITE:
 		mem_write(mem_part(chan), io);
@@ -294,7 +297,7 @@ static int mem_open(struct vol_part *part, struct vol_setup *setup)
 	info->physical_block_size = MEM_PAGE;
 	info->trim_granularity = MEM_PAGE;
 	info->caps = VOL_CAN_TRIM | VOL_CAN_ZERO | VOL_CAN_EXTENTS | VOL_CAN_FUA |
-		     VOL_ZERO_AFTER_TRIM | VOL_VOLATILE;
+		     VOL_ZERO_AFTER_TRIM | VOL_VOLATILE | VOL_CAN_LEND;
 	return 0;
 }
 

@@ -129,6 +129,8 @@ static void guard_check_iov(const struct vol_io *io)
 		sum += io->iov[i].iov_len;
 	own_assert(sum == io->len);
 	own_assert(!io->buf || io->iovcnt == 1);
+	own_assert(!(io->flags & VOL_LEND) ||
+		   (io->op == VOL_READ && io->iovcnt == 1 && io->len <= LOOP_BUF_MAX));
 }
 
 static void guard_check(const struct guard_chan *g, const struct vol_io *io)

@@ -59,6 +59,7 @@ enum vol_caps {
 	VOL_HAS_CACHE = 1u << 4, /* a completed write may be lost by power failure until FLUSH */
 	VOL_ZERO_AFTER_TRIM = 1u << 5, /* trimmed bytes read as zero */
 	VOL_VOLATILE = 1u << 6,        /* contents are gone with the process (mem, null) */
+	VOL_CAN_LEND = 1u << 7,        /* READ with VOL_LEND: points at its own memory */
 };
 
 struct vol_info {
@@ -124,6 +125,12 @@ enum vol_op {
 enum vol_flags {
 	VOL_FUA = 1u << 0,
 	VOL_MAY_TRIM = 1u << 1,
+	/*
+	 * READ of a volume with VOL_CAN_LEND: the one piece of iov comes without memory and is set
+	 * to the store's own, which can be read until the channel is closed. Later writes show in
+	 * it. At most LOOP_BUF_MAX bytes.
+	 */
+	VOL_LEND = 1u << 2,
 };
 
 struct vol_extent {

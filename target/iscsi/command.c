@@ -198,6 +198,7 @@ struct session_task *command_begin(
 	t->scsi.attr = (enum scsi_attr)(cmd->flags & PDU_CMD_ATTR_MASK);
 	t->scsi.in_room = cmd->flags & PDU_CMD_READ ? t->edtl : 0;
 	t->scsi.out_room = cmd->flags & PDU_CMD_WRITE ? t->edtl : 0;
+	t->scsi.in_lent = !c->params.data_digest;
 	refused = command_take_cdb(t, cmd, ahs, ahs_len);
 	if (refused) {
 		command_free(t);

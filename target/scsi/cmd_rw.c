@@ -18,9 +18,33 @@ static void read_done(struct scsi_task *task)
 {
 	uint64_t len = task->io.len;
 
-	task->in_data = task->in_buf->data;
+	task->in_data = task->in_buf ? task->in_buf->data : task->io.one.iov_base;
 	task->in_len = len < task->in_room ? (uint32_t)len : task->in_room;
 	scsi_task_good(task);
+}
+
+/* The volume's own memory is what is sent. */
+static void read_lent(struct scsi_task *task, uint64_t len)
+{
+	struct vol_io *io = scsi_task_io(task, VOL_READ, scsi_task_bytes(task, task->lba), len);
+
+	io->flags = VOL_LEND;
+	io->one = (struct iovec){ .iov_base = NULL, .iov_len = len };
+	io->iov = &io->one;
+	io->iovcnt = 1;
+	scsi_task_io_go(task, read_done);
+}
+
+static void read_copied(struct scsi_task *task, uint64_t len)
+{
+	task->in_buf = loop_buf_get(task->nexus->loop, (uint32_t)len);
+	if (!task->in_buf) {
+		scsi_task_busy(task);
+		return;
+	}
+	scsi_task_io(task, VOL_READ, scsi_task_bytes(task, task->lba), len);
+	scsi_task_io_buf(task, task->in_buf);
+	scsi_task_io_go(task, read_done);
 }
 
 /* Only what the initiator takes is read; the rest is residual (RFC 7143 11.4.5.1). */
@@ -35,14 +59,10 @@ static void read_go(struct scsi_task *task)
 		scsi_task_good(task);
 		return;
 	}
-	task->in_buf = loop_buf_get(task->nexus->loop, (uint32_t)len);
-	if (!task->in_buf) {
-		scsi_task_busy(task);
-		return;
-	}
-	scsi_task_io(task, VOL_READ, scsi_task_bytes(task, task->lba), len);
-	scsi_task_io_buf(task, task->in_buf);
-	scsi_task_io_go(task, read_done);
+	if (task->in_lent && (task->lun->info.caps & VOL_CAN_LEND))
+		read_lent(task, len);
+	else
+		read_copied(task, len);
 }
 
 void scsi_cmd_read(struct scsi_task *task)

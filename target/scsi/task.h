@@ -68,6 +68,7 @@ struct scsi_task {
 	uint8_t cdb[SCSI_CDB_MAX];
 	uint32_t in_room;  /* most data-in the initiator takes */
 	uint32_t out_room; /* data-out the initiator has to send */
+	bool in_lent;      /* data-in may change while it is sent: nobody computes a digest of it */
 
 	/* -- data-out, by the port at scsi_task_data -- */
 	struct iovec *out_iov; /* pieces; the port's until done; the volume may change the array */

@@ -352,6 +352,38 @@ static void expect_bytes(struct env *env, uint64_t off, uint64_t len, uint8_t by
 	free(data);
 }
 
+/* A lent read shows what was written, what was trimmed, and what is written afterwards. */
+static void test_lend(void **state)
+{
+	struct env *env = env_of(state);
+	struct rig_req req;
+	uint8_t *lent, *want;
+	const uint64_t off = 1 << 20, len = 3 << 20;
+
+	write_all(env, 0x79);
+	if (!(env->info.caps & VOL_CAN_LEND))
+		return;
+	assert_int_equal(rig_op(env->rig, env->chan, VOL_TRIM, off, 1 << 20, 0), 0);
+	rig_req_init(&req, env->rig, env->chan);
+	req.io.op = VOL_READ;
+	req.io.flags = VOL_LEND;
+	req.io.off = off;
+	req.io.len = len;
+	req.io.one = (struct iovec){ .iov_base = NULL, .iov_len = len };
+	req.io.iov = &req.io.one;
+	req.io.iovcnt = 1;
+	rig_submit(&req);
+	assert_int_equal(rig_wait(&req), 0);
+	lent = req.io.one.iov_base;
+	want = own_calloc(1, len);
+	memset(want + (1 << 20), 0x79, len - (1 << 20));
+	assert_memory_equal(lent, want, len);
+	memset(want, 0x7a, len);
+	write_all(env, 0x7a);
+	assert_memory_equal(lent, want, len);
+	free(want);
+}
+
 static void test_trim(void **state)
 {
 	struct env *env = env_of(state);
@@ -548,6 +580,7 @@ static const struct {
 	{ "many at once", test_depth, any_row },
 	{ "one large", test_large, any_row },
 	{ "two loops", test_two_loops, shared_row },
+	{ "lend", test_lend, row_remembers },
 	{ "trim", test_trim, row_remembers },
 	{ "zero", test_zero, row_remembers },
 	{ "extents", test_extents, row_remembers },
