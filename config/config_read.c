@@ -245,24 +245,32 @@ static void default_portal(struct config *cfg)
 	cfg_set_defaults(CFG_OBJECT_portal, cfg->portals);
 }
 
+/* What libconfig says, in its words, and what would be right. */
+static const struct {
+	const char *what, *advice;
+} syntax_errors[] = {
+	{ "syntax error", "is a ';' or ',' missing before it, a bracket or quote left open, or a "
+			  "word without quotes?" },
+	{ "duplicate setting name", "write each key of a group once" },
+	{ "mismatched element type in array", "write a list, in ( ) instead of [ ]" },
+	{ "memory exhausted", "brackets are nested too deep" },
+};
+
 static void syntax_error(struct reader *rd)
 {
 	unsigned line = (unsigned)config_error_line(&rd->tree);
-	const char *what = config_error_text(&rd->tree);
+	const char *what = config_error_text(&rd->tree), *advice = "see kura.conf(5)";
 	size_t len;
 	const char *near = cfg_text_line(&rd->text, line, &len);
 
-	if (what && !strcmp(what, "syntax error"))
-		cfg_report_error_at(&rd->report, line, "",
-			"syntax error at \"%.*s\"; is a ';' or ',' missing before it, a bracket or "
-			"quote "
-			"left open, or a word without quotes?",
-			(int)(len < 60 ? len : 60), near);
-	else
-		cfg_report_error_at(&rd->report, line, "",
-			"%s at \"%.*s\"; write it only once and in one "
-			"form",
-			what ? what : "cannot be parsed", (int)(len < 60 ? len : 60), near);
+	if (!what)
+		what = "syntax error";
+	for (size_t i = 0; i < own_array_len(syntax_errors); i++) {
+		if (!strcmp(what, syntax_errors[i].what))
+			advice = syntax_errors[i].advice;
+	}
+	cfg_report_error_at(&rd->report, line, "", "%s at \"%.*s\"; %s", what,
+		(int)(len < 60 ? len : 60), near, advice);
 }
 
 static void parse(struct reader *rd)

@@ -164,6 +164,17 @@ static void test_warnings(void **state)
 	cfg_free(cfg);
 }
 
+static void bad_deep(void)
+{
+	char *text own_free = own_calloc(1, 40001);
+
+	memset(text, '(', 40000);
+	memcpy(text, "a=", 2);
+	bad(text, "t:1: memory exhausted at "
+		  "\"a=(((((((((((((((((((((((((((((((((((((((((((((((((((((((((("
+		  "\"; brackets are nested too deep\n");
+}
+
 static void test_syntax(void **state)
 {
 	(void)state;
@@ -171,8 +182,10 @@ static void test_syntax(void **state)
 		"t:2: syntax error at \"engine = aio;\"; is a ';' or ',' missing before it, a "
 		"bracket or quote left open, or a word without quotes?\n");
 	bad("loops = 2;\nloops = 3;\n",
-		"t:2: duplicate setting name at \"loops = 3;\"; write it only once and in one "
-		"form\n");
+		"t:2: duplicate setting name at \"loops = 3;\"; write each key of a group once\n");
+	bad("loops = [ 1, 2.5 ];\n", "t:1: mismatched element type in array at \"loops = [ 1, 2.5 "
+				     "];\"; write a list, in ( ) instead of [ ]\n");
+	bad_deep();
 	bad("loops = 2;\nengine = \"aio;\n\n", "t:2: a text is never closed; is a \" missing?\n");
 	bad("/* x\n\n", "t:1: a comment is never closed; is a */ missing?\n");
 	bad("\n@include \"x\"\n", "t:2: @include is not possible here; write it out\n");
