@@ -34,7 +34,8 @@ static void same_next(struct scsi_task *task)
 	scsi_task_io_go(task, same_next);
 }
 
-/* SBC-3 4.7.3.4.4: with UNMAP the blocks may lose their space, for they read as zero after it. */
+/* SBC-3 4.7.3.4.4: with UNMAP the blocks may lose their space, for they read as zero after it. That
+ * is why a block of anything else is written, UNMAP or not. */
 static void same_zero(struct scsi_task *task)
 {
 	struct vol_io *io = scsi_task_io(task, VOL_ZERO, scsi_task_bytes(task, task->lba),
@@ -70,14 +71,15 @@ static void same_data(struct scsi_task *task)
 
 static bool same_check(struct scsi_task *task)
 {
-	const struct scsi_lun *lun = task->lun;
-
-	if ((task->cdb[1] & SAME_UNMAP) && !lun->thin) {
+	if ((task->cdb[1] & SAME_UNMAP) && !task->lun->thin) {
 		scsi_task_fail_field(task, 1, 3);
 		return false;
 	}
-	/* SBC-3 5.47: WSNZ is set, and MAXIMUM WRITE SAME LENGTH is not exceeded */
-	if (task->blocks == 0 || task->blocks > limit_zero_blocks(lun)) {
+	/* SBC-3 5.47: 0 means to the end, for WSNZ is clear; the limit holds for that number as
+	 * well */
+	if (task->blocks == 0)
+		task->blocks = task->lun->blocks - task->lba;
+	if (task->blocks > LIMIT_SAME_BLOCKS) {
 		scsi_task_fail_field(task, task->cmd->blocks.byte, 7);
 		return false;
 	}
@@ -90,6 +92,10 @@ void scsi_cmd_write_same(struct scsi_task *task)
 
 	if (!same_check(task))
 		return;
+	if (task->blocks == 0) {
+		scsi_task_good(task);
+		return;
+	}
 	if (task->cdb[1] & SAME_NDOB) {
 		same_zero(task);
 		return;

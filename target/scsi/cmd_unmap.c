@@ -41,7 +41,7 @@ static bool unmap_check(struct scsi_task *task)
 			return false;
 		}
 		sum += r.blocks;
-		if (sum > limit_zero_blocks(lun)) {
+		if (sum > LIMIT_UNMAP_BLOCKS) {
 			scsi_task_fail_list(
 				task, (unsigned)(UNMAP_HEADER + i * UNMAP_DESCRIPTOR + 8), 7);
 			return false;

@@ -117,18 +117,17 @@ static void vpd_limits(const struct scsi_task *task, struct span_writer *w)
 	const struct scsi_lun *lun = task->lun;
 	uint8_t page[60] = { 0 };
 
-	page[4 - 4] = 0x01; /* WSNZ: WRITE SAME of "the rest" is refused */
 	be16_store(page + 6 - 4, (uint16_t)(lun->info.physical_block_size >> lun->block_shift));
 	be32_store(page + 8 - 4, lun->cap_blocks);
 	be32_store(page + 12 - 4, LIMIT_OPTIMAL_TRANSFER >> lun->block_shift);
 	if (lun->thin) {
-		be32_store(page + 20 - 4, limit_zero_blocks(lun));
+		be32_store(page + 20 - 4, LIMIT_UNMAP_BLOCKS);
 		be32_store(page + 24 - 4, LIMIT_UNMAP_DESCRIPTORS);
 		be32_store(page + 28 - 4, lun->info.trim_granularity >> lun->block_shift);
 		be32_store(page + 32 - 4,
 			0x80000000 | lun->info.trim_alignment >> lun->block_shift); /* UGAVALID */
 	}
-	be64_store(page + 36 - 4, limit_zero_blocks(lun)); /* MAXIMUM WRITE SAME LENGTH */
+	be64_store(page + 36 - 4, LIMIT_SAME_BLOCKS);
 	span_put(w, page, sizeof page);
 }
 

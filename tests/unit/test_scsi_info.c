@@ -173,15 +173,15 @@ static void test_vpd_of_a_thin_unit(void **state)
 	(void)state;
 	p = page(tp, &c, 0xb0) - 4;
 	assert_int_equal(c.task.in_len, 64);
-	assert_int_equal(p[4], 1); /* WSNZ */
+	assert_int_equal(p[4], 0); /* WSNZ */
 	assert_int_equal(be16_load(p + 6), 8);
 	assert_int_equal(be32_load(p + 8), LOOP_BUF_MAX / 512);
 	assert_int_equal(be32_load(p + 12), (1 << 20) / 512);
-	assert_int_equal(be32_load(p + 20), 8u << 20);
+	assert_int_equal(be32_load(p + 20), 1u << 20);
 	assert_int_equal(be32_load(p + 24), 256);
 	assert_int_equal(be32_load(p + 28), info.trim_granularity / 512);
 	assert_int_equal(be32_load(p + 32), 0x80000000 | info.trim_alignment / 512);
-	assert_int_equal(be64_load(p + 36), 8u << 20);
+	assert_int_equal(be64_load(p + 36), 0xffff);
 	assert_memory_equal(page(tp, &c, 0xb2), "\x00\xe4\x02\x00", 4);
 }
 
@@ -198,7 +198,7 @@ static void test_vpd_limits_of_a_thick_unit(void **state)
 	assert_int_equal(be32_load(p + 8), LOOP_BUF_MAX / 4096);
 	for (unsigned i = 20; i < 36; i++)
 		assert_int_equal(p[i], 0);
-	assert_int_equal(be64_load(p + 36), 1u << 20);
+	assert_int_equal(be64_load(p + 36), 0xffff);
 }
 
 /* ---- capacity */

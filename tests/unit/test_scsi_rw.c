@@ -333,8 +333,14 @@ static void test_write_same(void **state)
 		go(tp, &c, op, 0x08, 500, 3, 0, tp->bs); /* UNMAP, and not zeroes */
 		assert_good(&c);
 		check_blocks(tp, 502, 1, data);
-		go(tp, &c, op, 0, 0, 0, 0, tp->bs); /* WSNZ */
-		assert_field(&c, row(op)->blocks.byte, 7);
+		go(tp, &c, op, 0, 2040, 0, 0, tp->bs); /* to the end */
+		assert_good(&c);
+		check_blocks(tp, 2039, 1, back);
+		check_blocks(tp, 2040, 1, data);
+		check_blocks(tp, 2047, 1, data);
+		go(tp, &c, op, 0, 2048, 0, 0, tp->bs); /* nothing is left */
+		assert_good(&c);
+		assert_int_equal(c.asked, 0);
 		go(tp, &c, op, 0, 0, 1, 0, tp->bs / 2);
 		assert_field(&c, row(op)->blocks.byte, 7);
 		go(tp, &c, op, 0, 0, 1, 0, tp->bs * 2);
@@ -451,23 +457,26 @@ static void test_unmap_lists_that_are_wrong(void **state)
 
 static void test_unmap_and_write_same_beyond_the_limits(void **state)
 {
-	struct tp_conf conf = { .thin = true, .blocks = (4ull << 30 >> 9) * 2 };
+	struct tp_conf conf = { .thin = true, .blocks = 3 << 20 };
 	TP_BOX(tp) = tp_new(&conf);
-	uint32_t most = 4ull << 30 >> 9;
 	TP_CMD(c);
 
 	(void)state;
-	unmap_descriptor(0, 0, most);
+	unmap_descriptor(0, 0, 1 << 20);
 	unmap(tp, &c, 24, 24);
 	assert_good(&c);
-	unmap_descriptor(1, most, 1);
+	unmap_descriptor(1, 1 << 20, 1);
 	unmap(tp, &c, 40, 40);
 	assert_list_field(&c, 8 + 16 + 8, 7);
 	memset(data, 0, 512);
-	go(tp, &c, 0x93, 0x08, 0, most, 0, 512);
+	go(tp, &c, 0x93, 0x08, 0, 0xffff, 0, 512);
 	assert_good(&c);
-	go(tp, &c, 0x93, 0x08, 0, most + 1, 0, 512);
+	go(tp, &c, 0x93, 0x08, 0, 0x10000, 0, 512);
 	assert_field(&c, 10, 7);
+	go(tp, &c, 0x93, 0x08, 0, 0, 0, 512); /* to the end is too many as well */
+	assert_field(&c, 10, 7);
+	go(tp, &c, 0x93, 0x08, (3 << 20) - 0xffff, 0, 0, 512);
+	assert_good(&c);
 }
 
 /* ---- a volume with a cache: FLUSH and FUA really happen */
