@@ -14,7 +14,7 @@ def _default(peer, got, name):
             return peer.isid
         if name == "TSIH":
             final = got.fields["T"] and got.fields["NSG"] == 3 and not got.fields["Status"]
-            return None if final else pdu.parse(peer.sent[-1])["TSIH"]
+            return None if final else pdu.parse(peer.sent[-1]).get("TSIH", 0)
     return got.shape.defaults.get(name, 0)
 
 

@@ -164,7 +164,8 @@ class Player:
 
     def _send_pdu(self, peer, shape, values, options, statement):
         self._send_defaults(peer, shape, values)
-        ahs = b"".join(bytes.fromhex(r) for k, r, _ in statement.parts if k == "ahs")
+        ahs = b"".join(bytes(int(r[5:])) if r.startswith("zero ") else bytes.fromhex(r)
+                       for k, r, _ in statement.parts if k == "ahs")
         parts = [p for p in statement.parts if p[0] != "ahs"]
         data = self.data(parts, statement.conn)
         values.setdefault("AHS", len(ahs) // 4)
