@@ -115,6 +115,8 @@ struct loop *loop_new(const struct loop_opts *opts, int *err)
 void loop_free(struct loop *loop)
 {
 	own_assert(list_empty(&loop->finished));
+	while (atomic_load(&loop->visitors))
+		sched_yield();
 	loop->ops->fini(loop);
 	loop_rx_fini(loop);
 	loop_data_fini(loop);
@@ -137,15 +139,26 @@ static void loop_wake(struct loop *loop)
 		loop->ops->wake(loop);
 }
 
-void loop_post(struct loop *loop, struct loop_post *post)
+static void loop_push(struct loop *loop, struct loop_post *post)
 {
 	struct loop_post *head = atomic_load_explicit(&loop->posts, memory_order_relaxed);
 
 	do
 		post->next = head;
 	while (!atomic_compare_exchange_weak(&loop->posts, &head, post));
-	if (loop != loop_mine)
-		loop_wake(loop);
+}
+
+void loop_post(struct loop *loop, struct loop_post *post)
+{
+	if (loop == loop_mine) {
+		loop_push(loop, post);
+		return;
+	}
+	/* once it is pushed the post may run and the loop be freed, while we still look at it */
+	atomic_fetch_add(&loop->visitors, 1);
+	loop_push(loop, post);
+	loop_wake(loop);
+	atomic_fetch_sub(&loop->visitors, 1);
 }
 
 static bool loop_has_posts(struct loop *loop)
@@ -311,8 +324,10 @@ void loop_run(struct loop *loop)
 
 void loop_stop(struct loop *loop)
 {
+	atomic_fetch_add(&loop->visitors, 1);
 	atomic_store(&loop->stopping, true);
 	loop_wake(loop);
+	atomic_fetch_sub(&loop->visitors, 1);
 }
 
 const char *loop_engine_name(const struct loop *loop)

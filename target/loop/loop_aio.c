@@ -28,6 +28,7 @@
 
 #define AIO_EVENTS    64u  /* looked at in one turn */
 #define AIO_DEPTH     256u /* direct requests with the kernel */
+#define AIO_RECVS     4u   /* full buffers taken from a socket in one turn */
 #define AIO_ACCEPTS   16u  /* connections taken from a listener in one turn */
 #define AIO_ACCEPT_MS 1000 /* pause when descriptors ran out */
 
@@ -162,9 +163,11 @@ static void aio_send(struct aio_stream *st)
 	aio_stream_post(st);
 }
 
-static void aio_recv(struct aio_stream *st)
+/* One buffer's worth; true when the socket may have more. */
+static bool aio_recv(struct aio_stream *st)
 {
 	struct loop_rxbuf *b = loop_rxbuf_new(st->a->loop);
+	size_t size = st->a->loop->rx.size;
 	struct loop_stream *s = st->s;
 	ssize_t n;
 
@@ -172,10 +175,10 @@ static void aio_recv(struct aio_stream *st)
 		stat_add(STAT_loop_rx_starved, 1);
 		list_push(&st->a->starved, &st->starved);
 		aio_stream_watch(st);
-		return;
+		return false;
 	}
 	do
-		n = recv(s->fd, b->data, st->a->loop->rx.size, MSG_DONTWAIT);
+		n = recv(s->fd, b->data, size, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		s->ops->received(s, b, b->data, (int)n);
@@ -187,6 +190,7 @@ static void aio_recv(struct aio_stream *st)
 		aio_stream_watch(st);
 	}
 	loop_rxbuf_put(b);
+	return n == (ssize_t)size;
 }
 
 static void aio_stream_ready(struct aio_source *src, uint32_t events)
@@ -198,10 +202,13 @@ static void aio_stream_ready(struct aio_source *src, uint32_t events)
 		aio_send(st);
 	if (s->closing)
 		return;
-	if (!s->paused && !st->ended && events & ~(uint32_t)EPOLLOUT)
-		aio_recv(st);
-	else
+	if (s->paused || st->ended || !(events & ~(uint32_t)EPOLLOUT)) {
 		aio_stream_watch(st);
+		return;
+	}
+	for (unsigned i = 0; i < AIO_RECVS && aio_recv(st); i++)
+		if (s->paused || s->closing)
+			return;
 }
 
 static int aio_stream_open(struct loop *loop, struct loop_stream *s)

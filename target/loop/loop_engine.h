@@ -99,6 +99,7 @@ struct loop {
 	_Alignas(64) struct loop_post *_Atomic posts; /* newest first */
 	atomic_bool sleeping;                         /* in wait: a poster has to wake */
 	atomic_bool stopping;                         /* loop_stop was called */
+	atomic_uint visitors; /* other threads inside loop_post and loop_stop: it may not go away */
 };
 
 extern const struct loop_engine_ops loop_uring_ops;

@@ -72,8 +72,10 @@ struct sim_peer *sim_connect(struct loop_listener *l);
 /* From now on requests are held (true) until sim_io_complete, or complete in the next turn. */
 void sim_io_hold(struct loop *loop, bool hold);
 
-/* Held requests, oldest first: how many, and the nth or NULL; borrowed. */
+/* How many requests are held. */
 unsigned sim_io_held(const struct loop *loop);
+
+/* The nth of them, oldest first, or NULL; borrowed. */
 struct loop_io *sim_io_nth(const struct loop *loop, unsigned n);
 
 #define SIM_IO_DO 1 /* as result: carry it out and give what comes */

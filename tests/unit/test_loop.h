@@ -142,8 +142,9 @@ static inline void turn_for(struct fx *fx, uint32_t ms)
 	}
 	loop_timer_init(&tick, tick_again);
 	loop_timer_set(fx->loop, &tick, 5);
-	while (clock_ms() < until)
+	do
 		loop_turn(fx->loop);
+	while (clock_ms() < until);
 	loop_timer_cancel(fx->loop, &tick);
 }
 
