@@ -128,6 +128,7 @@ class Kurad:
         self.log_path = os.path.join(self.scratch, "kurad.log")
         self.config_path = os.path.join(self.scratch, "kura.conf")
         self.process = None
+        self.asked = False  # to stop, by terminate()
         self.portals = []
 
     def path(self, name):
@@ -213,16 +214,23 @@ class Kurad:
         if code != 0:
             raise KuradFailed(f"kurad ended with {code}\n{self.log_tail()}")
 
+    def terminate(self):
+        """Asks it to stop, and does not wait: end() does."""
+        self.asked = True
+        self.process.send_signal(signal.SIGTERM)
+
     def end(self, seconds=STOP_SECONDS):
         """SIGTERM, a bounded wait, and the verdict; the scratch folder stays."""
         if self.process is None:
             return
-        if self.process.poll() is not None:
+        asked, self.asked = self.asked, False
+        if not asked and self.process.poll() is not None:
             code = self.process.returncode
             self.process = None
             self._check(code)
             raise KuradFailed("kurad ended by itself\n" + self.log_tail())
-        self.process.send_signal(signal.SIGTERM)
+        if not asked:
+            self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -23,6 +23,7 @@ EXTRA_DIST += \
 	tests/wire/read.conv \
 	tests/wire/reject.conv \
 	tests/wire/session.conv \
+	tests/wire/stop.conv \
 	tests/wire/text.conv \
 	tests/wire/tmf.conv \
 	tests/wire/window.conv \

@@ -22,8 +22,9 @@ class ScenarioFailed(Exception):
 class Player:
     """Runs scenarios; one Player per target process, so that ISIDs do not repeat."""
 
-    def __init__(self, address, verbose=False):
+    def __init__(self, address, verbose=False, daemon=None):
         self.address = address
+        self.daemon = daemon
         self.verbose = verbose
         self.isids = 0
         self.peers = {}
@@ -276,6 +277,8 @@ class Player:
             self.ping(self.peer(statement.conn))
         elif name == "logout":
             self.logout(self.peer(statement.conn))
+        elif name == "stop":
+            self.daemon.terminate()
         elif name == "sleep":
             time.sleep(int(words[1]) / 1000)
         elif name == "let":

@@ -31,7 +31,7 @@ def default_config():
 def play_all(tap, conversation, address, options, daemon):
     """Every scenario of one file on one target."""
     name = os.path.basename(conversation.path)[:-len(".conv")]
-    player = Player(address, options.verbose)
+    player = Player(address, options.verbose, daemon)
     for scenario in conversation.scenarios:
         title = f"{name}: {scenario.title}"
         if options.only and options.only not in title:
@@ -45,6 +45,9 @@ def play_all(tap, conversation, address, options, daemon):
             tap.not_ok(title, f"{name}.conv {error}")
         except OSError as error:
             tap.not_ok(title, f"{name}.conv line {scenario.line}: {error}")
+        if daemon and daemon.asked:  # the scenario has stopped it, as it should be stopped
+            daemon.restart()
+            player.address = daemon.host, daemon.port
         if daemon and not daemon.alive():
             tap.note("kurad is gone; the rest of this file cannot run")
             return
