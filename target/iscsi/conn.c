@@ -6,10 +6,11 @@
  * Closing is always the same path: conn_close ends the stream and tells the session; tasks that are
  * still with a volume keep the memory until they are back.
  */
-#include "target/iscsi/session.h"
+#include "target/iscsi/conn.h"
 
 #include "common/own.h"
 #include "common/stat.h"
+#include "target/iscsi/session.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -157,8 +157,9 @@ void conn_protocol_error(struct conn *c, const char *rule);
  * to call more than once and from any callback of the connection. */
 void conn_close(struct conn *c, const char *why);
 
-/* One more or one less thing that needs the memory of `c`. The last put frees a closed one. */
+/* One more thing needs the memory of `c`. */
 void conn_hold(struct conn *c);
+/* One less. The last one frees it, when it is closed. */
 void conn_put(struct conn *c);
 
 /* Asks the initiator to log out within `seconds`, by an asynchronous message (RFC 7143 11.9.1). */
@@ -202,8 +203,9 @@ void conn_reject(struct conn *c, const void *bhs, enum pdu_reject_reason reason)
 /* loop_stream_ops.received: cuts bytes into PDUs and deals them out. */
 void conn_rx_received(struct loop_stream *stream, struct loop_rxbuf *buf, uint8_t *data, int len);
 
-/* Prepares the receiving side, and lets go of what it holds. */
+/* Prepares the receiving side. */
 void conn_rx_init(struct conn *c);
+/* Lets go of what it holds; what still comes is dropped. */
 void conn_rx_fini(struct conn *c);
 
 /* Deals out a PDU that is whole and whose turn it is; `len` bytes of data, contiguous. */
@@ -227,8 +229,9 @@ void text_receive(
 /* Frees c->text; NULL is fine. */
 void text_free(struct conn *c);
 
-/* nop.c: NOP-Out, RFC 7143 11.18; and the ping of a silent connection. */
+/* nop.c: NOP-Out, RFC 7143 11.18. */
 void nop_receive(struct conn *c, const struct pdu_nop_out *req, const uint8_t *data, uint32_t len);
+/* nop.c: asks a silent connection for a sign of life, RFC 7143 11.19. */
 void nop_ping(struct conn *c);
 
 /* tmf.c: Task Management Function Request, RFC 7143 11.5. */

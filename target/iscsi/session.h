@@ -186,8 +186,9 @@ void dataout_release(struct session_task *t);
 void registry_join(struct session *s);
 /* Asks the home loop to forget `s`; session_left comes on its loop. */
 void registry_leave(struct session *s);
-/* session.c: the registry answered; `c` is the connection that joined. */
+/* session.c: the registry took the session in; `c` is the connection that joined. */
 void session_joined(struct session *s, struct conn *c);
+/* session.c: the registry has forgotten the session, which is freed. */
 void session_left(struct session *s);
 
 /* ---- the loop's part, server.c
