@@ -37,24 +37,31 @@ static struct {
 /* ---- the work itself
  * ----------------------------------------------------------------------------- */
 
+/* One call; without a list of pieces where there is one piece, which costs the kernel less. */
+static ssize_t slow_rw_once(const struct loop_io *io)
+{
+	off_t off = (off_t)(io->off + io->moved);
+	bool read = io->op == LOOP_IO_READ, plain = io->iovcnt == 1 && !io->flags;
+	int fd = io->file->fd, n = (int)io->iovcnt;
+
+	if (plain && read)
+		return pread(fd, io->iov->iov_base, io->iov->iov_len, off);
+	if (plain)
+		return pwrite(fd, io->iov->iov_base, io->iov->iov_len, off);
+	return read ? preadv2(fd, io->iov, n, off, io->flags)
+		    : pwritev2(fd, io->iov, n, off, io->flags);
+}
+
 static int slow_rw(struct loop_io *io)
 {
 	for (;;) {
-		off_t off = (off_t)(io->off + io->moved);
-		ssize_t n =
-			io->op == LOOP_IO_READ
-				? preadv2(io->file->fd, io->iov, (int)io->iovcnt, off, io->flags)
-				: pwritev2(io->file->fd, io->iov, (int)io->iovcnt, off, io->flags);
+		ssize_t n = slow_rw_once(io);
+		int res = n < 0 ? -errno : (int)n;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return io->op == LOOP_IO_WRITE && io->moved < io->len ? -EIO
-									      : (int)io->moved;
-		if (!loop_io_advance(io, (int)n))
-			return (int)io->moved;
+		if (res == -EAGAIN)
+			return res; /* not from a file; nothing here could wait for it */
+		if (!loop_io_again(io, &res))
+			return res;
 	}
 }
 
