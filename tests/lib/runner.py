@@ -141,7 +141,10 @@ class Runner:
                 job = self.next_job()
             if job is None:
                 return
-            job.run(self.log_path(job))
+            try:
+                job.run(self.log_path(job))
+            except Exception as error:  # whatever it is, the job must not be lost
+                job.not_run(f"could not be run: {error}")
             with self.change:
                 self.finish(job)
 

@@ -96,6 +96,18 @@ def jobs(tap):
               "a chosen job brings along what it needs", text)
 
 
+def trouble(tap):
+    """A runner that cannot even begin a job, here for want of a place for its log, says so."""
+    out = io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="kura-runner.") as logs:
+        one = runner.Runner([runner.Job("a\texit\t-\t10\ttrue")], 1, logs, out)
+        one.log_path = lambda job: os.path.join(logs, "gone", "a.log")
+        status = one.run()
+    text = out.getvalue()
+    tap.check(status == 1 and last(text) == "0 passed, 1 failed, 0 skipped" and
+              "could not be run" in text, "a job that cannot be run is a failure", text)
+
+
 def limits(tap):
     start = time.monotonic()
     status, text = run_table("a\ttap\t-\t0.5\techo ok 1; (sleep 60 & sleep 60); echo 1..1")
@@ -117,6 +129,7 @@ def main():
     streams(tap)
     automake(tap)
     jobs(tap)
+    trouble(tap)
     limits(tap)
     return tap.done()
 
