@@ -269,8 +269,8 @@ struct loop_io {
 };
 
 /*
- * Prepares `f` for I/O on `loop`: registers the descriptor where the engine can, looks whether the
- * filesystem is memory. 0 or -errno. The caller keeps owning `fd`.
+ * Prepares `f` for I/O on `loop`: registers the descriptor where the engine can, and fills in
+ * `direct` and `memory` by looking at it. 0 or -errno. The caller keeps owning `fd`.
  */
 int loop_file_open(struct loop *loop, struct loop_file *f, int fd);
 
@@ -280,7 +280,7 @@ void loop_file_close(struct loop *loop, struct loop_file *f);
 /*
  * Queues `io`; done() comes exactly once, later, on this loop's thread. Partial reads and writes
  * are continued by the engine; a read that ends at end of file gives the bytes until there. Keeps
- * `io` until done.
+ * `io` until done. Before loop_run at most 128 requests, which begin with the first turn.
  */
 void loop_io_submit(struct loop *loop, struct loop_io *io);
 

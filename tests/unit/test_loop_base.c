@@ -4,7 +4,12 @@
  */
 #include "tests/unit/test_loop.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 /* ---- timers
  * -------------------------------------------------------------------------------------- */
@@ -448,7 +453,58 @@ static void test_data_buffers_at_random(struct fx *fx)
 		loop_buf_put(fx->loop, out[i]);
 }
 
-int main(void)
+/* ---- which engine
+ * -------------------------------------------------------------------------------------------- */
+
+/* This program again, in a process that may not use io_uring, as in many containers: 0 when the
+ * loop falls back by itself, and fails when io_uring was demanded. */
+static int without_uring(void)
+{
+	struct sock_filter rules[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { own_array_len(rules), rules };
+	struct loop_opts opts = { .engine = LOOP_ENGINE_AUTO, .cpu = -1 };
+	struct loop *loop;
+	int err = 0;
+	bool aio;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 77;
+	unsetenv("KURA_ENGINE");
+	loop = loop_new(&opts, &err);
+	if (!loop)
+		return 1;
+	aio = !strcmp(loop_engine_name(loop), "aio");
+	loop_free(loop);
+	setenv("KURA_ENGINE", "uring", 1);
+	loop = loop_new(&opts, &err);
+	return aio && !loop && (err == -EPERM || err == -ENOSYS) ? 0 : 2;
+}
+
+static void test_falls_back_where_io_uring_is_off(struct fx *fx)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)fx;
+	if (!pid) {
+		dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+		execl("/proc/self/exe", "test_loop_base", "--without-uring", NULL);
+		_exit(9);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip(); /* no filters here */
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(int argc, char **argv)
 {
 #define CASE(engines, name)                                                                        \
 	{                                                                                          \
@@ -470,11 +526,14 @@ int main(void)
 		CASE(ENGINES_REAL, posts_between_loops),
 		CASE(ENGINES_ALL, post_to_oneself),
 		CASE(ENGINES_REAL, stop_from_another_thread),
+		CASE(SIM, falls_back_where_io_uring_is_off),
 		{ "data_buffers_keep_to_their_limit", test_data_buffers_keep_to_their_limit, SIM,
 			{ .data_max = 256 << 10 } },
 		{ "data_buffers_at_random", test_data_buffers_at_random, SIM,
 			{ .data_max = 32 << 20 } },
 	};
 
+	if (argc > 1 && !strcmp(argv[1], "--without-uring"))
+		return without_uring();
 	return cases_run("loop_base", cases, own_array_len(cases));
 }
