@@ -42,10 +42,24 @@ void scsi_cmd_request_sense(struct scsi_task *task)
 
 /* ---- START STOP UNIT, SBC-3 5.25 */
 
+/* The others learn of it by a unit attention (SPC-4 5.10: not ready to ready). */
+static void load(struct scsi_task *task)
+{
+	uint32_t old = __atomic_load_n(&task->lun->medium, __ATOMIC_RELAXED), loaded;
+
+	do {
+		if (!(old & 1))
+			return;
+		loaded = old + 1; /* one load more, and bit 0 is clear */
+	} while (!__atomic_compare_exchange_n(
+		&task->lun->medium, &old, loaded, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	task->itl->medium_seen = loaded >> 1;
+}
+
 static void stop_flushed(struct scsi_task *task)
 {
 	if (task->step[0]) /* LOEJ */
-		__atomic_store_n(&task->lun->ejected, true, __ATOMIC_RELAXED);
+		__atomic_fetch_or(&task->lun->medium, 1, __ATOMIC_RELAXED);
 	scsi_task_good(task);
 }
 
@@ -84,6 +98,6 @@ void scsi_cmd_start_stop(struct scsi_task *task)
 		return;
 	}
 	if (load_eject)
-		__atomic_store_n(&task->lun->ejected, false, __ATOMIC_RELAXED);
+		load(task);
 	scsi_task_good(task);
 }

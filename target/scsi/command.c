@@ -240,8 +240,11 @@ static bool check_lun(struct scsi_task *task)
 		return false;
 	}
 	task->lun = task->itl->lun;
-	if (task->lun)
+	if (task->lun) {
 		task->chan = task->lun->chan[task->nexus->member->index];
+		if (task->lun->removable)
+			scsi_itl_look(task->itl);
+	}
 	if (task->itl->ua_count && !always) { /* SAM-5 5.14 */
 		struct scsi_cause cause = sense_attention(scsi_itl_take(task->itl));
 

@@ -141,7 +141,7 @@ static inline bool scsi_task_well_known(const struct scsi_task *task)
 /* Whether the unit's medium is there. */
 static inline bool scsi_lun_loaded(const struct scsi_lun *lun)
 {
-	return !__atomic_load_n(&lun->ejected, __ATOMIC_RELAXED);
+	return !(__atomic_load_n(&lun->medium, __ATOMIC_RELAXED) & 1);
 }
 
 /* The pages of VPD data (vpd.c): INQUIRY with EVPD. */

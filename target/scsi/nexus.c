@@ -152,6 +152,21 @@ static void itl_attention(struct scsi_itl *itl, uint16_t code)
 	itl->ua_count++;
 }
 
+static uint32_t medium_loads(const struct scsi_lun *lun)
+{
+	return __atomic_load_n(&lun->medium, __ATOMIC_RELAXED) >> 1;
+}
+
+void scsi_itl_look(struct scsi_itl *itl)
+{
+	uint32_t loads = medium_loads(itl->lun);
+
+	if (itl->medium_seen == loads)
+		return;
+	itl->medium_seen = loads;
+	itl_attention(itl, UA_MEDIUM_CHANGED);
+}
+
 void scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_lun *lun, uint16_t code)
 {
 	for (unsigned i = 0; i < nexus->itl_count; i++)
@@ -189,6 +204,7 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
 	nexus->itl = own_calloc(nexus->itl_count + 1, sizeof *nexus->itl);
 	for (unsigned i = 0; i < nexus->itl_count; i++) {
 		nexus->itl[i].lun = nexus->map->entry[i].lun;
+		nexus->itl[i].medium_seen = medium_loads(nexus->itl[i].lun);
 		itl_attention(&nexus->itl[i], UA_POWER_ON);
 	}
 	nexus->member = scsi_member_of(domain, loop);

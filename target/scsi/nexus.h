@@ -74,6 +74,7 @@ struct scsi_itl {
 	uint16_t ua[SCSI_UA_MAX]; /* queued unit attentions, ASC << 8 | ASCQ, oldest first
 				     (SAM-5 5.14) */
 	uint8_t ua_count;
+	uint32_t medium_seen; /* loads of a removable medium that this nexus knows of */
 };
 
 struct scsi_nexus {

@@ -174,15 +174,23 @@ void scsi_task_fail_list(struct scsi_task *task, unsigned byte, int bit)
 	fail_pointer(task, SENSE_INVALID_FIELD_IN_LIST, POINTER_LIST, byte, bit);
 }
 
+/* SBC-3 4.18.1: INFORMATION is the first block of the request that failed; a flush has none. */
+static void fail_medium(struct scsi_task *task)
+{
+	bool reading = task->io.op == VOL_READ || task->io.op == VOL_EXTENTS;
+	enum scsi_sense sense = reading ? SENSE_UNRECOVERED_READ : SENSE_WRITE_ERROR;
+
+	if (task->io.op == VOL_FLUSH)
+		scsi_task_fail(task, sense);
+	else
+		scsi_task_fail_info(task, sense, task->io.off >> task->lun->block_shift);
+}
+
 void scsi_task_fail_errno(struct scsi_task *task, int err)
 {
 	switch (err) {
-	case -EIO: /* SBC-3 4.18.1: INFORMATION is the first block of the request that failed */
-		scsi_task_fail_info(task,
-			task->io.op == VOL_READ || task->io.op == VOL_EXTENTS
-				? SENSE_UNRECOVERED_READ
-				: SENSE_WRITE_ERROR,
-			task->io.off >> task->lun->block_shift);
+	case -EIO:
+		fail_medium(task);
 		return;
 	case -ENOSPC: /* SBC-3 4.7.3.6 */
 		scsi_task_fail(task, SENSE_SPACE_ALLOCATION_FAILED);

@@ -23,7 +23,7 @@ struct scsi_lun {
 	bool readonly;        /* write protected */
 	bool removable;       /* the medium can be ejected */
 	bool thin;            /* LBPME: UNMAP is offered */
-	bool ejected;         /* no medium; atomic */
+	uint32_t medium;      /* times it was loaded << 1 | it is ejected; atomic */
 	char vendor[8];       /* padded with spaces, SPC-4 4.4.1 */
 	char product[16];
 	char revision[4];
@@ -91,6 +91,9 @@ int scsi_map_place(const struct scsi_map *map, uint16_t number);
 
 /* Whether the unit is in the map. */
 bool scsi_map_has(const struct scsi_map *map, const struct scsi_lun *lun);
+
+/* Queues the unit attention of a removable medium that another initiator has loaded meanwhile. */
+void scsi_itl_look(struct scsi_itl *itl);
 
 /* Takes the oldest unit attention out; 0: none. */
 uint16_t scsi_itl_take(struct scsi_itl *itl);

@@ -458,6 +458,35 @@ static void test_no_medium(void **state)
 	assert_good(&c);
 }
 
+static void test_medium_loaded_by_another(void **state)
+{
+	struct tp_conf conf = { .removable = true };
+	TP_BOX(tp) = tp_new(&conf);
+	TP_CMD(c);
+
+	(void)state;
+	tp_exec(tp, &c, CDB_(0x1b, 0, 0, 0, 3, 0), 0, NULL, 0); /* it is loaded already */
+	assert_good(&c);
+	tp_start(tp, 2, &c, CDB_(0, 0, 0, 0, 0, 0), 0, NULL, 0);
+	tp_run(tp);
+	assert_good(&c);
+	tp_exec(tp, &c, CDB_(0x1b, 0, 0, 0, 2, 0), 0, NULL, 0);
+	assert_good(&c);
+	tp_start(tp, 2, &c, CDB_(0, 0, 0, 0, 0, 0), 0, NULL, 0);
+	tp_run(tp);
+	assert_sense(&c, 0x2, 0x3a, 0x00);
+	tp_exec(tp, &c, CDB_(0x1b, 0, 0, 0, 3, 0), 0, NULL, 0);
+	assert_good(&c);
+	tp_exec(tp, &c, CDB_(0, 0, 0, 0, 0, 0), 0, NULL, 0); /* who loaded it knows */
+	assert_good(&c);
+	tp_start(tp, 2, &c, CDB_(0, 0, 0, 0, 0, 0), 0, NULL, 0);
+	tp_run(tp);
+	assert_sense(&c, 0x6, 0x28, 0x00);
+	tp_start(tp, 2, &c, CDB_(0, 0, 0, 0, 0, 0), 0, NULL, 0);
+	tp_run(tp);
+	assert_good(&c);
+}
+
 static void test_stop_does_no_harm(void **state)
 {
 	struct tp_conf conf = { 0 };
@@ -495,6 +524,7 @@ int main(void)
 		cmocka_unit_test(test_transfer_longer_than_the_limit),
 		cmocka_unit_test(test_write_protection_of_every_row),
 		cmocka_unit_test(test_no_medium),
+		cmocka_unit_test(test_medium_loaded_by_another),
 		cmocka_unit_test(test_stop_does_no_harm),
 	};
 

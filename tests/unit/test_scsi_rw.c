@@ -567,6 +567,7 @@ static void test_flush_that_fails_is_no_good(void **state)
 	(void)state;
 	go(tp, &c, 0x35, 0, 0, 0, 0, 0);
 	assert_sense(&c, 0x3, 0x0c, 0x00);
+	assert_int_equal(c.task.sense[0], 0x70); /* no block is known to be the one */
 	go(tp, &c, 0x2f, 0, 0, 1, 0, 0);
 	assert_sense(&c, 0x3, 0x0c, 0x00);
 	tp_exec(tp, &c, CDB_(0x1b, 0, 0, 0, 0, 0), 0, NULL, 0);
