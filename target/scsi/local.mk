@@ -26,4 +26,7 @@ tests_unit_test_scsi_rw_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_tmf
 tests_unit_test_scsi_tmf_SOURCES = tests/unit/test_scsi_tmf.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_tmf_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_threads
+tests_unit_test_scsi_threads_SOURCES = tests/unit/test_scsi_threads.c
+tests_unit_test_scsi_threads_LDADD = $(SCSI_TEST_LIBS)
 endif
