@@ -21,8 +21,8 @@ static const struct scsi_command command_rows[] = {
 	{                                                                                          \
 		0, 0                                                                               \
 	}
-#define COMMAND(opcode, action, name, usage, lba, blocks, flags, run)                              \
-	{ opcode, action, name, usage, lba, blocks, flags, run },
+#define COMMAND(opcode, action, name, usage, lba, blocks, flags, passes, run)                      \
+	{ opcode, action, name, usage, lba, blocks, flags, passes, run },
 #include "target/scsi/commands.def"
 #undef COMMAND
 #undef NOWHERE

@@ -28,6 +28,31 @@ enum scsi_command_flags {
 	CMD_THIN = 1u << 6,       /* only where UNMAP is offered */
 };
 
+/*
+ * What a command passes when another nexus is in its way: a persistent reservation (SPC-4 table 65,
+ * SBC-3 table 13), a reservation of SPC-2 (SPC-2 table 9), or that reservations were lost (SPC-4
+ * 5.13.5.2).
+ */
+enum scsi_command_passes {
+	PASS_WRITE_EXCLUSIVE = 1u << 0,
+	PASS_EXCLUSIVE_ACCESS = 1u << 1,
+	PASS_SPC2 = 1u << 2,
+	PASS_LOST = 1u << 3,
+	PASS_IF_START = 1u << 4, /* all of them with START 1 and POWER CONDITION 0 */
+	PASS_IF_ALLOW = 1u << 5, /* all but LOST with PREVENT 0 */
+
+	RES_WRITE = 0,
+	RES_READ = PASS_WRITE_EXCLUSIVE,
+	RES_INFO = PASS_WRITE_EXCLUSIVE | PASS_EXCLUSIVE_ACCESS,
+	RES_CAPACITY = RES_INFO | PASS_SPC2,
+	RES_ALWAYS = RES_CAPACITY | PASS_LOST,
+	RES_OUT = RES_INFO | PASS_LOST, /* PERSISTENT RESERVE OUT looks for itself */
+	RES_START = PASS_IF_START,
+	RES_PREVENT = PASS_IF_ALLOW,
+	RES_READ_BUFFER = RES_READ | PASS_LOST,
+	RES_WRITE_BUFFER = PASS_LOST,
+};
+
 struct scsi_place {
 	uint8_t byte;  /* offset in the CDB */
 	uint8_t width; /* bytes; 0: the CDB has no such field */
@@ -41,6 +66,7 @@ struct scsi_command {
 	uint8_t len;                   /* bytes of the CDB */
 	struct scsi_place lba, blocks;
 	uint16_t flags;                      /* enum scsi_command_flags */
+	uint8_t passes;                      /* enum scsi_command_passes */
 	void (*run)(struct scsi_task *task); /* begins the command */
 };
 
