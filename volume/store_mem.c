@@ -13,6 +13,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <unistd.h>
 
 #define MEM_PAGE_BITS 12
@@ -108,14 +111,59 @@ static void mem_read(const struct mem_part *m, const struct vol_io *io)
 	}
 }
 
+#ifdef __SSE2__
+/*
+ * Copies past the caches. What is written to a disk is not what is read next, and a plain copy
+ * first fetches every line that it overwrites: twice the time for pages that are not in the cache.
+ */
+static void write_piece(uint8_t *to, const uint8_t *from, size_t len)
+{
+	size_t head = -(uintptr_t)to & (sizeof(__m128i) - 1);
+
+	head = head < len ? head : len;
+	memcpy(to, from, head);
+	to += head;
+	from += head;
+	len -= head;
+	for (; len >= 64; to += 64, from += 64, len -= 64) {
+		const __m128i *src = (const void *)from;
+		__m128i *dst = (void *)to;
+		__m128i a = _mm_loadu_si128(src), b = _mm_loadu_si128(src + 1);
+		__m128i c = _mm_loadu_si128(src + 2), d = _mm_loadu_si128(src + 3);
+
+		_mm_stream_si128(dst, a);
+		_mm_stream_si128(dst + 1, b);
+		_mm_stream_si128(dst + 2, c);
+		_mm_stream_si128(dst + 3, d);
+	}
+	memcpy(to, from, len);
+}
+
+/* Before anyone is told that the bytes are there. */
+static void write_settle(void)
+{
+	_mm_sfence();
+}
+#else
+static void write_piece(uint8_t *to, const uint8_t *from, size_t len)
+{
+	memcpy(to, from, len);
+}
+
+static void write_settle(void)
+{
+}
+#endif
+
 static void mem_write(struct mem_part *m, const struct vol_io *io)
 {
 	uint8_t *to = m->data + io->off;
 
 	for (unsigned i = 0; i < io->iovcnt; i++) {
-		memcpy(to, io->iov[i].iov_base, io->iov[i].iov_len);
+		write_piece(to, io->iov[i].iov_base, io->iov[i].iov_len);
 		to += io->iov[i].iov_len;
 	}
+	write_settle();
 	mark_range(m, io->off, io->len);
 }
 
