@@ -15,6 +15,8 @@ EXTRA_DIST += \
 	tests/wire/default.conf \
 	tests/wire/broken.conv \
 	tests/wire/digest.conv \
+	tests/wire/errors.conv \
+	tests/wire/full.conv \
 	tests/wire/login.conv \
 	tests/wire/logout.conv \
 	tests/wire/negotiate.conv \
@@ -23,6 +25,7 @@ EXTRA_DIST += \
 	tests/wire/read.conv \
 	tests/wire/reject.conv \
 	tests/wire/session.conv \
+	tests/wire/slow.conv \
 	tests/wire/stop.conv \
 	tests/wire/text.conv \
 	tests/wire/tmf.conv \

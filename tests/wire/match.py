@@ -76,16 +76,20 @@ def _text_item(player, items, want):
 
 
 def _sense(got, rest):
-    """sense KEY/ASC/ASCQ in hexadecimal; an ASCQ of * is free."""
-    key, asc, ascq = rest.split("/")
+    """sense KEY/ASC/ASCQ [info=N] in hexadecimal; a * is free."""
+    codes, _, info = rest.partition(" info=")
+    key, asc, ascq = codes.split("/")
     try:
         have = pdu.sense_of(got.data)
     except ValueError as error:
         return [str(error)]
     have = f"{have[0]:x}", f"{have[1] >> 8:02x}", f"{have[1] & 255:02x}"
+    told = pdu.sense_information(got.data)
+    if info and told != int(info, 0):
+        return [f"INFORMATION is {told}, must be {info}"]
     if key == have[0] and asc in ("*", have[1]) and ascq in ("*", have[2]):
         return []
-    return [f"sense is {'/'.join(have)}, must be {rest}"]
+    return [f"sense is {'/'.join(have)}, must be {codes}"]
 
 
 def _bytes(got, want):

@@ -224,6 +224,14 @@ def sense_of(data):
     raise ValueError(f"sense of response code {code:#x}, {length} bytes")
 
 
+def sense_information(data):
+    """The INFORMATION of fixed sense data when its VALID bit is set, else None."""
+    sense = data[2:]
+    if len(sense) < 7 or sense[0] not in (0xF0, 0xF1):
+        return None
+    return int.from_bytes(sense[3:7], "big")
+
+
 # --- CDBs -------------------------------------------------------------------------------------
 
 
