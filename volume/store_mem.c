@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 #include <unistd.h>
 
