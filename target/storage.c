@@ -133,6 +133,7 @@ static struct scsi_lun *make_unit(struct storage *s, const struct cfg_lun *cfg, 
 		.revision = cfg->revision,
 		.serial = cfg->serial,
 		.naa = cfg->naa,
+		.state_dir = s->state_dir,
 	};
 	struct scsi_lun *scsi = scsi_lun_new(s->domain, &conf);
 
@@ -214,7 +215,7 @@ int storage_open(struct storage *s, const struct config *cfg, const char *state_
 {
 	int err;
 
-	*s = (struct storage){ .cfg = cfg, .domain = domain };
+	*s = (struct storage){ .cfg = cfg, .domain = domain, .state_dir = state_dir };
 	err = open_volumes(s, state_dir, why);
 	if (!err)
 		err = make_targets(s, why);

@@ -20,6 +20,7 @@ struct storage_lun;
 struct storage {
 	const struct config *cfg;   /* borrowed until closed */
 	struct scsi_domain *domain; /* borrowed */
+	const char *state_dir;      /* borrowed */
 	struct vol **vols;          /* in the order of cfg->volumes */
 	unsigned vol_count;         /* open ones */
 	struct storage_lun *luns;   /* each logical unit once */

@@ -92,6 +92,11 @@ void scsi_cmd_start_stop(struct scsi_task *task)
 		scsi_task_fail_field(task, 4, 1);
 		return;
 	}
+	/* SBC-3 4.15 */
+	if (load_eject && __atomic_load_n(&task->lun->preventers, __ATOMIC_RELAXED)) {
+		scsi_task_fail(task, SENSE_REMOVAL_PREVENTED);
+		return;
+	}
 	task->step[0] = load_eject;
 	if (!start) {
 		stop(task);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MODE SENSE, by the rows of modes.def. Nothing can be changed, so the current and the default
- * values are the same and the changeable ones are zero.
+ * MODE SENSE, by the rows of modes.def. A page is made from the mode bits in force, saved or given
+ * by default; what differs between all of them and none is what can be changed.
  */
 #include "target/scsi/command.h"
+#include "target/scsi/mode.h"
 
 #include "common/own.h"
 
@@ -13,12 +14,8 @@ enum { MODE_CURRENT = 0, MODE_CHANGEABLE = 1, MODE_DEFAULT = 2, MODE_SAVED = 3 }
 #define MODE_ALL_PAGES    0x3f
 #define MODE_ALL_SUBPAGES 0xff
 
-struct mode_page {
-	uint8_t page, subpage, len;
-	void (*fill)(const struct scsi_lun *lun, uint8_t *p);
-};
-
-#define MODE(page, subpage, len, fill) static void fill(const struct scsi_lun *lun, uint8_t *p);
+#define MODE(page, subpage, len, fill)                                                             \
+	static void fill(const struct scsi_lun *lun, uint32_t modes, uint8_t *p);
 #include "target/scsi/modes.def"
 #undef MODE
 
@@ -28,22 +25,112 @@ static const struct mode_page mode_pages[] = {
 #undef MODE
 };
 
-static void mode_caching(const struct scsi_lun *lun, uint8_t *p)
-{
-	if (lun->info.caps & VOL_HAS_CACHE)
-		p[2] = 0x04; /* WCE */
-}
-
-static void mode_control(const struct scsi_lun *lun, uint8_t *p)
+static void mode_recovery(const struct scsi_lun *lun, uint32_t modes, uint8_t *p)
 {
 	(void)lun;
+	(void)modes;
+	p[2] = 0x80; /* AWRE: what lies below looks after its bad blocks */
+}
+
+static void mode_reconnect(const struct scsi_lun *lun, uint32_t modes, uint8_t *p)
+{
+	(void)lun;
+	(void)modes;
+	(void)p; /* no limits */
+}
+
+static void mode_caching(const struct scsi_lun *lun, uint32_t modes, uint8_t *p)
+{
+	(void)lun;
+	if (modes & MODE_WCE)
+		p[2] = 0x04;
+}
+
+static void mode_control(const struct scsi_lun *lun, uint32_t modes, uint8_t *p)
+{
+	(void)lun;
+	if (modes & MODE_D_SENSE)
+		p[2] = 0x04;
 	p[3] = 0x10; /* QUEUE ALGORITHM MODIFIER: commands are reordered without restriction */
+	if (modes & MODE_SWP)
+		p[4] = 0x08;
 }
 
-static void mode_exceptions(const struct scsi_lun *lun, uint8_t *p)
+static void mode_extension(const struct scsi_lun *lun, uint32_t modes, uint8_t *p)
 {
 	(void)lun;
+	(void)modes;
+	p[4] = 0x02; /* SCSIP: SET TIMESTAMP goes before the clock of the machine */
+}
+
+static void mode_exceptions(const struct scsi_lun *lun, uint32_t modes, uint8_t *p)
+{
+	(void)lun;
+	(void)modes;
 	p[2] = 0x08; /* DEXCPT */
+}
+
+const struct mode_page *mode_page_table(unsigned *count)
+{
+	*count = own_array_len(mode_pages);
+	return mode_pages;
+}
+
+/* SPC-4 7.5.7: the header of a page, or of a subpage. */
+void mode_page_build(const struct mode_page *row, const struct scsi_lun *lun, uint32_t modes,
+	uint8_t bytes[MODE_PAGE_MAX])
+{
+	memset(bytes, 0, MODE_PAGE_MAX);
+	row->fill(lun, modes, bytes);
+	bytes[0] = row->page;
+	if (row->subpage) {
+		bytes[0] |= 0x40; /* SPF */
+		bytes[1] = row->subpage;
+		be16_store(bytes + 2, row->len - 4);
+	} else {
+		bytes[1] = row->len - 2;
+	}
+}
+
+uint32_t mode_page_bits(const struct mode_page *row, const struct scsi_lun *lun)
+{
+	uint8_t none[MODE_PAGE_MAX], one[MODE_PAGE_MAX];
+	uint32_t bits = 0;
+
+	mode_page_build(row, lun, 0, none);
+	for (uint32_t bit = 1; bit && bit <= lun->modes_may; bit <<= 1) {
+		mode_page_build(row, lun, bit & lun->modes_may, one);
+		if (memcmp(none, one, row->len) != 0)
+			bits |= bit;
+	}
+	return bits;
+}
+
+/* SPC-4 6.13.1: the page as the PAGE CONTROL field wants it. */
+static void build_asked(const struct mode_page *row, const struct scsi_lun *lun, unsigned control,
+	uint8_t bytes[MODE_PAGE_MAX])
+{
+	uint8_t none[MODE_PAGE_MAX];
+
+	switch (control) {
+	case MODE_CHANGEABLE:
+		mode_page_build(row, lun, 0, none);
+		mode_page_build(row, lun, lun->modes_may, bytes);
+		for (unsigned i = row->subpage ? 4 : 2; i < row->len; i++)
+			bytes[i] ^= none[i];
+		break;
+	case MODE_DEFAULT:
+		mode_page_build(row, lun, lun->modes_default, bytes);
+		break;
+	case MODE_SAVED:
+		mode_page_build(
+			row, lun, __atomic_load_n(&lun->modes_saved, __ATOMIC_RELAXED), bytes);
+		break;
+	default:
+		mode_page_build(row, lun, __atomic_load_n(&lun->modes, __ATOMIC_RELAXED), bytes);
+	}
+	if (mode_can_save(lun))
+		bytes[0] |= 0x80; /* PS */
 }
 
 static bool mode_wanted(const struct mode_page *row, uint8_t page, uint8_t subpage)
@@ -61,14 +148,11 @@ static unsigned put_pages(const struct scsi_task *task, struct span_writer *w)
 
 	for (size_t i = 0; i < own_array_len(mode_pages); i++) {
 		const struct mode_page *row = &mode_pages[i];
-		uint8_t bytes[UINT8_MAX] = { 0 };
+		uint8_t bytes[MODE_PAGE_MAX];
 
 		if (!mode_wanted(row, page, subpage))
 			continue;
-		bytes[0] = row->page;
-		bytes[1] = row->len - 2;
-		if (control != MODE_CHANGEABLE)
-			row->fill(task->lun, bytes);
+		build_asked(row, task->lun, control, bytes);
 		span_put(w, bytes, row->len);
 		found++;
 	}
@@ -93,7 +177,7 @@ static void put_header(const struct scsi_task *task, struct span_writer *w, bool
 {
 	uint8_t specific = 0x10; /* DPOFUA, SBC-3 6.5.1 */
 
-	if (task->lun->readonly)
+	if (task->lun->readonly || scsi_lun_mode(task->lun, MODE_SWP))
 		specific |= 0x80; /* WP */
 	span_fill(w, 0, ten ? 3 : 2);
 	span_put8(w, specific);
@@ -114,7 +198,7 @@ void scsi_cmd_mode_sense(struct scsi_task *task)
 	unsigned descriptor = no_descriptor ? 0 : long_lba ? 16 : 8;
 	struct span_writer w;
 
-	if (task->cdb[2] >> 6 == MODE_SAVED) {
+	if (task->cdb[2] >> 6 == MODE_SAVED && !mode_can_save(task->lun)) {
 		scsi_task_fail(task, SENSE_SAVING_NOT_SUPPORTED);
 		return;
 	}

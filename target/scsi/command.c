@@ -223,6 +223,10 @@ static bool check_unit(struct scsi_task *task)
 		scsi_task_fail(task, SENSE_WRITE_PROTECTED); /* SBC-3 4.13 */
 		return false;
 	}
+	if ((cmd->flags & CMD_WRITES) && scsi_lun_mode(lun, MODE_SWP)) {
+		scsi_task_fail(task, SENSE_SOFTWARE_PROTECTED); /* SPC-4 7.5.8 */
+		return false;
+	}
 	return true;
 }
 

@@ -164,6 +164,12 @@ static inline bool scsi_task_well_known(const struct scsi_task *task)
 	return task->itl == &task->nexus->well_known;
 }
 
+/* Whether a mode parameter is set now. */
+static inline bool scsi_lun_mode(const struct scsi_lun *lun, enum scsi_mode_bit bit)
+{
+	return __atomic_load_n(&lun->modes, __ATOMIC_RELAXED) & bit;
+}
+
 /* Whether the unit's medium is there. */
 static inline bool scsi_lun_loaded(const struct scsi_lun *lun)
 {
@@ -186,6 +192,12 @@ void scsi_cmd_inquiry(struct scsi_task *task);
 void scsi_cmd_report_luns(struct scsi_task *task);
 /* MODE SENSE(6) and (10), SPC-4 6.13 and 6.14. */
 void scsi_cmd_mode_sense(struct scsi_task *task);
+/* MODE SELECT(6) and (10), SPC-4 6.11 and 6.12. */
+void scsi_cmd_mode_select(struct scsi_task *task);
+/* PREVENT ALLOW MEDIUM REMOVAL, SBC-3 5.9. */
+void scsi_cmd_prevent_allow(struct scsi_task *task);
+/* READ DEFECT DATA(10) and (12), SBC-3 5.17 and 5.18. */
+void scsi_cmd_read_defects(struct scsi_task *task);
 /* REPORT SUPPORTED OPERATION CODES, SPC-4 6.35. */
 void scsi_cmd_report_opcodes(struct scsi_task *task);
 /* REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS, SPC-4 6.36. */

@@ -8,7 +8,10 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/cmd_inquiry.c target/scsi/vpd.c target/scsi/cmd_capacity.c \
 	target/scsi/cmd_luns.c target/scsi/cmd_mode.c target/scsi/cmd_rw.c \
 	target/scsi/cmd_verify.c target/scsi/cmd_cache.c target/scsi/cmd_unmap.c \
-	target/scsi/cmd_same.c target/scsi/cmd_opcodes.c
+	target/scsi/cmd_same.c target/scsi/cmd_opcodes.c target/scsi/mode.h \
+	target/scsi/cmd_mode_select.c target/scsi/tell.h target/scsi/tell.c \
+	target/scsi/record.h target/scsi/record.c target/scsi/cmd_prevent.c \
+	target/scsi/cmd_defect.c
 
 if HAVE_CMOCKA
 SCSI_TESTPORT = tests/unit/scsi_testport.h tests/unit/scsi_testport.c

@@ -5,6 +5,7 @@
  */
 #include "target/scsi/lun.h"
 
+#include "target/scsi/record.h"
 #include "target/scsi/unit.h"
 
 #include "common/be.h"
@@ -79,6 +80,25 @@ static void set_geometry(struct scsi_lun *lun)
 	lun->cap_blocks = LOOP_BUF_MAX >> lun->block_shift;
 }
 
+static void set_modes(struct scsi_lun *lun, const char *state_dir)
+{
+	bool cache = lun->info.caps & VOL_HAS_CACHE;
+
+	lun->modes_may = MODE_D_SENSE | MODE_SWP | (cache ? MODE_WCE : 0);
+	lun->modes_default = cache ? MODE_WCE : 0;
+	lun->modes = lun->modes_saved = lun->modes_default;
+	pthread_mutex_init(&lun->record_lock, NULL);
+	if (state_dir)
+		scsi_record_open(lun, state_dir);
+}
+
+void scsi_lun_reset(struct scsi_lun *lun)
+{
+	uint32_t saved = __atomic_load_n(&lun->modes_saved, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&lun->modes, saved, __ATOMIC_RELAXED);
+}
+
 struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_conf *conf)
 {
 	struct scsi_lun *lun = own_calloc(1, sizeof *lun);
@@ -96,6 +116,8 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 	set_serial(lun, conf->serial);
 	if (!conf->naa || !naa_from_hex(lun, conf->naa))
 		naa_from_uuid(lun);
+	set_modes(lun, conf->state_dir);
+	list_push(&domain->luns, &lun->node);
 	return lun;
 }
 
@@ -105,6 +127,9 @@ void scsi_lun_free(struct scsi_lun *lun)
 		return;
 	for (unsigned i = 0; i < SCSI_LOOPS_MAX; i++)
 		own_assert(!lun->chan[i]);
+	list_del(&lun->node);
+	pthread_mutex_destroy(&lun->record_lock);
+	free(lun->record);
 	free(lun);
 }
 
@@ -145,6 +170,7 @@ struct scsi_target *scsi_target_new(
 	target->tpgt = tpgt;
 	target->rel_port = rel_port;
 	target->map = own_calloc(1, sizeof *target->map);
+	list_push(&domain->targets, &target->node);
 	return target;
 }
 
@@ -152,6 +178,7 @@ void scsi_target_free(struct scsi_target *target)
 {
 	if (!target)
 		return;
+	list_del(&target->node);
 	free(target->map);
 	free(target->port_name);
 	free(target->iqn);

@@ -20,6 +20,7 @@ struct scsi_lun_conf {
 	const char *revision; /* up to 4 */
 	const char *serial;   /* NULL: UUID as 32 hex digits */
 	const char *naa; /* hex, 16 or 32 digits; NULL: NAA 3 (locally assigned) from the UUID */
+	const char *state_dir; /* where it keeps what outlives a restart; NULL: nothing does */
 };
 
 /* Makes a logical unit; strings are copied. Returns owned. Set-up only. */

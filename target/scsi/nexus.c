@@ -24,6 +24,8 @@ struct scsi_domain *scsi_domain_new(struct loop *const *loops, unsigned n)
 	own_assert(n >= 1 && n <= SCSI_LOOPS_MAX);
 	scsi_command_setup();
 	domain->count = n;
+	list_init(&domain->luns);
+	list_init(&domain->targets);
 	for (unsigned i = 0; i < n; i++) {
 		domain->member[i].index = i;
 		scsi_member_init(&domain->member[i], domain, loops[i]);
@@ -235,6 +237,8 @@ void scsi_nexus_close(struct scsi_nexus *nexus, void (*drained)(struct scsi_nexu
 {
 	own_assert(nexus->magic == SCSI_NEXUS_MAGIC && !nexus->closing);
 	nexus->closing = true;
+	for (unsigned i = 0; i < nexus->itl_count; i++) /* SBC-3 4.15 */
+		scsi_itl_allow(&nexus->itl[i]);
 	nexus->drained = drained;
 	list_for_each_safe (it, &nexus->tasks) {
 		scsi_task_abort(container_of(it, struct scsi_task, node));

@@ -75,6 +75,7 @@ struct scsi_itl {
 				     (SAM-5 5.14) */
 	uint8_t ua_count;
 	uint32_t medium_seen; /* loads of a removable medium that this nexus knows of */
+	bool prevents;        /* keeps the medium in (SBC-3 4.15) */
 };
 
 struct scsi_nexus {

@@ -132,7 +132,8 @@ void scsi_task_fail_cause(struct scsi_task *task, const struct scsi_cause *cause
 	task->in_len = 0;
 	task->want_in = 0;
 	task->status = SCSI_CHECK_CONDITION;
-	task->sense_len = sense_build(task->sense, false, cause); /* D_SENSE is 0, SPC-4 7.5.8 */
+	task->sense_len = sense_build(task->sense, /* SPC-4 7.5.8 */
+		task->lun && scsi_lun_mode(task->lun, MODE_D_SENSE), cause);
 	stat_add(STAT_scsi_check_conditions, 1);
 	scsi_task_end(task);
 }
@@ -344,6 +345,9 @@ void scsi_task_io_go(struct scsi_task *task, void (*next)(struct scsi_task *task
 {
 	task->next = next;
 	task->owner = SCSI_OWNER_VOLUME;
+	if ((task->io.op == VOL_WRITE || task->io.op == VOL_ZERO) &&
+		!scsi_lun_mode(task->lun, MODE_WCE)) /* SBC-3 6.5.5 */
+		task->io.flags |= VOL_FUA;
 	vol_submit(task->chan, &task->io);
 }
 

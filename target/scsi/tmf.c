@@ -84,6 +84,20 @@ static void attention_for_all(const struct scsi_tmf *tmf, struct scsi_nexus *nex
 	}
 }
 
+/* What a reset of the unit undoes of this nexus and of the unit itself (SAM-5 6.3.3). */
+static void reset_units(const struct scsi_tmf *tmf, struct scsi_nexus *nexus)
+{
+	for (unsigned i = 0; i < nexus->itl_count; i++) {
+		struct scsi_itl *itl = &nexus->itl[i];
+
+		if (tmf->function == SCSI_TMF_TARGET_RESET ? !scsi_map_has(tmf->map, itl->lun)
+							   : itl->lun != tmf->lun)
+			continue;
+		scsi_itl_allow(itl);
+		scsi_lun_reset(itl->lun);
+	}
+}
+
 /* The unit attentions that SAM-5 5.14 wants of it; `marked` tasks of `nexus` are aborted. */
 static void tmf_attend(struct scsi_tmf *tmf, struct scsi_nexus *nexus, unsigned marked)
 {
@@ -93,9 +107,11 @@ static void tmf_attend(struct scsi_tmf *tmf, struct scsi_nexus *nexus, unsigned 
 			attention_for_all(tmf, nexus, UA_COMMANDS_CLEARED);
 		break;
 	case SCSI_TMF_LUN_RESET: /* SAM-5 6.3.3 */
+		reset_units(tmf, nexus);
 		attention_for_all(tmf, nexus, UA_DEVICE_RESET);
 		break;
 	case SCSI_TMF_TARGET_RESET: /* SAM-5 6.3.2 */
+		reset_units(tmf, nexus);
 		attention_for_all(tmf, nexus, UA_BUS_RESET);
 		break;
 	default:

@@ -12,6 +12,22 @@
 
 #include "common/log.h"
 
+#include <pthread.h>
+
+/* What MODE SELECT can change, one bit each. */
+enum scsi_mode_bit {
+	MODE_WCE = 1u << 0,     /* caching page: the cache may hold what was written, SBC-3 6.5.5 */
+	MODE_D_SENSE = 1u << 1, /* control page: sense data in descriptor format, SPC-4 7.5.8 */
+	MODE_SWP = 1u << 2,     /* control page: software write protect */
+};
+
+/* struct scsi_lun.sanitize; the low 16 bits are the progress. */
+enum scsi_sanitize_state {
+	SANITIZE_RUNNING = 1u << 31,
+	SANITIZE_FAILED = 1u << 30,   /* nothing but another sanitize gets on, SBC-3 4.11.4 */
+	SANITIZE_MAY_EXIT = 1u << 29, /* AUSE was set: the failure may be left behind */
+};
+
 struct scsi_lun {
 	struct scsi_domain *domain;
 	struct vol *vol;
@@ -31,6 +47,17 @@ struct scsi_lun {
 	uint8_t naa[16];
 	uint8_t naa_len;                       /* 8 or 16 */
 	struct vol_chan *chan[SCSI_LOOPS_MAX]; /* by place of the loop in the domain */
+	struct list node;                      /* in the domain's units */
+	uint32_t modes;                        /* enum scsi_mode_bit in force; atomic */
+	uint32_t modes_saved;                  /* what a reset goes back to; atomic */
+	uint32_t modes_default;                /* what the unit is made with */
+	uint32_t modes_may;                    /* those that MODE SELECT can change */
+	uint32_t preventers;                   /* I_T nexuses that keep the medium in; atomic */
+	uint32_t sanitize;                     /* enum scsi_sanitize_state and progress; atomic */
+	struct scsi_sanitize *job;   /* the operation under way; the loop's that runs it */
+	char *record;                /* path of what outlives a restart, or NULL */
+	bool sanitize_recorded;      /* the record says so; slow lane */
+	pthread_mutex_t record_lock; /* of the record; slow lane only */
 };
 
 /* The serial number's longest form. */
@@ -54,6 +81,7 @@ struct scsi_target {
 	uint16_t tpgt;
 	uint16_t rel_port; /* relative target port identifier */
 	struct scsi_map *map;
+	struct list node; /* in the domain's targets */
 };
 
 /* One loop's SCSI side. */
@@ -71,6 +99,8 @@ struct scsi_member {
 
 struct scsi_domain {
 	unsigned count;
+	struct list luns;    /* scsi_lun.node; fixed before the loops run */
+	struct list targets; /* scsi_target.node; the same */
 	struct scsi_member member[SCSI_LOOPS_MAX];
 };
 
@@ -94,6 +124,12 @@ bool scsi_map_has(const struct scsi_map *map, const struct scsi_lun *lun);
 
 /* Queues the unit attention of a removable medium that another initiator has loaded meanwhile. */
 void scsi_itl_look(struct scsi_itl *itl);
+
+/* The nexus prevents medium removal no longer. On its loop. */
+void scsi_itl_allow(struct scsi_itl *itl);
+
+/* A reset of the unit: mode parameters are as they were saved (SAM-5 6.3.3). Any thread. */
+void scsi_lun_reset(struct scsi_lun *lun);
 
 /* Takes the oldest unit attention out; 0: none. */
 uint16_t scsi_itl_take(struct scsi_itl *itl);

@@ -352,6 +352,8 @@ static void test_map_refuses(void **state)
 
 /* ---- modes */
 
+static const uint8_t recovery[12] = { 0x01, 0x0a, 0x80 };
+static const uint8_t reconnect[16] = { 0x02, 0x0e };
 static const uint8_t caching[20] = { 0x08, 0x12 };
 static const uint8_t control[12] = { 0x0a, 0x0a, 0x00, 0x10 };
 static const uint8_t exceptions[12] = { 0x1c, 0x0a, 0x08 };
@@ -366,11 +368,13 @@ static void test_mode_sense_6(void **state)
 	(void)state;
 	ASK(tp, &c, 4, 1, 0, 0x1a, 0, 0x3f, 0, 255, 0);
 	p = c.task.in_data;
-	assert_int_equal(c.task.in_len, 4 + 8 + 20 + 12 + 12);
-	assert_memory_equal(p, "\x37\x00\x10\x08\x00\x00\x08\x00\x00\x00\x02\x00", 12);
-	assert_memory_equal(p + 12, caching, 20);
-	assert_memory_equal(p + 32, control, 12);
-	assert_memory_equal(p + 44, exceptions, 12);
+	assert_int_equal(c.task.in_len, 4 + 8 + 28 + 20 + 12 + 12);
+	assert_memory_equal(p, "\x53\x00\x10\x08\x00\x00\x08\x00\x00\x00\x02\x00", 12);
+	assert_memory_equal(p + 12, recovery, 12);
+	assert_memory_equal(p + 24, reconnect, 16);
+	assert_memory_equal(p + 40, caching, 20);
+	assert_memory_equal(p + 60, control, 12);
+	assert_memory_equal(p + 72, exceptions, 12);
 	tp_exec(tp, &c, CDB_(0x1a, 8, 0x0a, 0, 255, 0), ROOM, NULL, 0); /* DBD */
 	assert_good(&c);
 	assert_int_equal(c.task.in_len, 16);
@@ -386,9 +390,9 @@ static void test_mode_sense_10(void **state)
 
 	(void)state;
 	ASK(tp, &c, 7, 2, 0, 0x5a, 0, 0x3f, 0xff, 0, 0, 0, 4, 0, 0);
-	assert_int_equal(c.task.in_len, 8 + 8 + 44);
-	assert_memory_equal(c.task.in_data, "\x00\x3a\x00\x90\x00\x00\x00\x08", 8);
-	assert_memory_equal(c.task.in_data + 16, caching, 20);
+	assert_int_equal(c.task.in_len, 8 + 8 + 28 + 44 + 32);
+	assert_memory_equal(c.task.in_data, "\x00\x76\x00\x90\x00\x00\x00\x08", 8);
+	assert_memory_equal(c.task.in_data + 44, caching, 20);
 	tp_exec(tp, &c, CDB_(0x5a, 0x10, 0x1c, 0, 0, 0, 0, 4, 0, 0), ROOM, NULL, 0); /* LLBAA */
 	assert_good(&c);
 	assert_int_equal(c.task.in_len, 8 + 16 + 12);
@@ -401,21 +405,21 @@ static void test_mode_page_control(void **state)
 {
 	struct tp_conf conf = { 0 };
 	TP_BOX(tp) = tp_new(&conf);
-	uint8_t none[12] = { 0x0a, 0x0a };
+	uint8_t changeable[12] = { 0x0a, 0x0a, 0x04, 0x00, 0x08 }; /* D_SENSE, SWP */
 	TP_CMD(c);
 
 	(void)state;
 	tp_exec(tp, &c, CDB_(0x1a, 8, 0x4a, 0, 255, 0), ROOM, NULL, 0); /* changeable */
 	assert_good(&c);
-	assert_memory_equal(c.task.in_data + 4, none, 12);
+	assert_memory_equal(c.task.in_data + 4, changeable, 12);
 	tp_exec(tp, &c, CDB_(0x1a, 8, 0x8a, 0, 255, 0), ROOM, NULL, 0); /* default */
 	assert_good(&c);
 	assert_memory_equal(c.task.in_data + 4, control, 12);
 	tp_exec(tp, &c, CDB_(0x1a, 8, 0xca, 0, 255, 0), ROOM, NULL, 0); /* saved */
 	assert_sense(&c, 0x5, 0x39, 0x00);
-	tp_exec(tp, &c, CDB_(0x1a, 8, 0x02, 0, 255, 0), ROOM, NULL, 0); /* no such page */
+	tp_exec(tp, &c, CDB_(0x1a, 8, 0x03, 0, 255, 0), ROOM, NULL, 0); /* no such page */
 	assert_field(&c, 2, 5);
-	tp_exec(tp, &c, CDB_(0x1a, 8, 0x0a, 1, 255, 0), ROOM, NULL, 0); /* no such subpage */
+	tp_exec(tp, &c, CDB_(0x1a, 8, 0x0a, 2, 255, 0), ROOM, NULL, 0); /* no such subpage */
 	assert_field(&c, 3, 7);
 }
 
