@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs Debian's iscsi-test-cu, and the other foreign clients, against kurad; prints TAP.
 
-    tests/conform/run.py [--jobs N] [--only WORD] [--list] [--suite cu|clients]
+    tests/conform/run.py [--jobs N] [--only WORD] [--list] [--suite cu|clients] [--kind KIND]
 
 Every test of iscsi-test-cu is a process of its own on a fresh kurad with a time-out.  A test that
 may not pass yet stands in expected.txt with its reason and is reported as a skip; one that stands
 there and passes is a failure, so that the list gets shorter.  CUnit counts a skipped test as
 passed, hence the output is read for [SKIPPED].  A reason that begins with "in part:" names the
 commands that the test leaves out; the rest of it must pass.
+
+All tests run on the usual LUN.  Those that pass there run on LUNs of other kinds too (by default
+4096-byte blocks), where one that does not apply says so and is not counted again.
 """
 
 import argparse
@@ -42,6 +45,13 @@ VARIANTS = [
     # its second half takes a physical block for a logical one, and finds them the same here
     ("ALL.GetLBAStatus.UnmapSingle", {"physical_block_size": 512}),
 ]
+# Further kinds of LUN.
+KINDS = {
+    "4k": {"block_size": 4096},
+    "direct": {"cache": "direct"},
+    "memory": {"store": "mem"},
+    "thick": {"thin": False},
+}
 TWO_PATHS = ("ALL.MultipathIO.",)
 
 
@@ -64,22 +74,26 @@ def expectations():
     return reasons
 
 
-def volume_for(name):
-    volume = dict(USUAL)
+def volume_for(name, kind=None):
+    volume = {**USUAL, **KINDS.get(kind, {})}
     for start, more in VARIANTS:
         if name.startswith(start):
             volume.update(more)
     if volume.get("readonly"):
         volume.update({"store": "mem"})
-        del volume["path"]
+    if volume["store"] == "mem":
+        volume.pop("path")
+        volume.pop("cache", None)
+    volume["physical_block_size"] = max(volume["physical_block_size"],
+                                        volume.get("block_size", 512))
     return volume
 
 
-def config_for(name):
+def config_for(name, kind=None):
     portals = [{"address": "127.0.0.1", "port": 0}]
     if name.startswith(TWO_PATHS):
         portals.append({"address": "127.0.0.2", "port": 0})
-    return kurad.one_target(TARGET, [volume_for(name)], portals=portals)
+    return kurad.one_target(TARGET, [volume_for(name, kind)], portals=portals)
 
 
 # --- one test of iscsi-test-cu ----------------------------------------------------------------
@@ -125,10 +139,10 @@ def run_cu(name, urls):
     return verdict(done.stdout, done.returncode)
 
 
-def run_one(name):
+def run_one(name, kind=None):
     """A test on a kurad of its own."""
     try:
-        with kurad.Kurad(config_for(name)) as daemon:
+        with kurad.Kurad(config_for(name, kind)) as daemon:
             urls = []
             for host, port in daemon.portals:
                 urls.append(f"iscsi://{host}:{port}/{TARGET}/0")
@@ -182,6 +196,22 @@ def run_family(tap, options):
             report(tap, name, result, why, reasons)
 
 
+def run_kind(tap, kind, options):
+    """What passes on the usual LUN, on one of another kind."""
+    reasons = expectations()
+    names = [n for n in all_tests() if reasons.get(n, IN_PART).startswith(IN_PART)]
+    names = [n for n in names if not options.only or options.only in n]
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for name, (result, why) in zip(names, pool.map(lambda n: run_one(n, kind), names)):
+            short = f"{kind}: {name[len(FAMILY):]}"
+            if result == "pass":
+                tap.ok(short)
+            elif result == "skip":
+                tap.note(f"{short} does not apply: {why.splitlines()[0]}")
+            else:
+                tap.not_ok(short, why)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=2, help="tests at the same time (2)")
@@ -189,13 +219,19 @@ def main():
     parser.add_argument("--url", action="append", help="a LUN of a target that runs already")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument("--suite", choices=["cu", "clients"], help="only this half")
+    parser.add_argument("--kind", choices=sorted(KINDS), help="only this further kind of LUN")
     options = parser.parse_args()
     if options.list:
         print("\n".join(all_tests()))
         return 0
     tap = tapout.Tap()
+    if options.kind:
+        run_kind(tap, options.kind, options)
+        return tap.done()
     if options.suite != "clients":
         run_family(tap, options)
+        if not options.url:
+            run_kind(tap, "4k", options)
     if options.suite != "cu" and not options.url:
         clients.run(tap, options.only)
     return tap.done()
