@@ -112,6 +112,9 @@ def main():
     parser.add_argument("--root", default=os.path.dirname(os.path.dirname(here)))
     parser.add_argument("paths", nargs="*", help="show only faults of these paths")
     args = parser.parse_args()
+    if not os.path.exists(os.path.join(args.root, ".git")):
+        print("style: not a git checkout, so nobody knows which files are ours")
+        return 77
     tree = Tree.of_git(args.root)
     exceptions = Exceptions(os.path.join(here, "exceptions.txt"))
     faults = check(tree, exceptions)
