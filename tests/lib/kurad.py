@@ -201,6 +201,12 @@ class Kurad:
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
+    def cpu_ticks(self):
+        """CPU time used so far, in clock ticks."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii", errors="replace") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
     def _kill(self):
         if self.alive():
             self.process.kill()

@@ -11,7 +11,7 @@ SEND, EXPECT, DIRECTIVE = ">", "<", ":"
 STATEMENT = re.compile(r"^([A-Z]?)([<>:])\s*(.*)$")
 BLOCKS = ("unordered", "repeat", "batch")
 VERBS = ("login", "ready", "close", "half-close", "digests", "sleep", "let", "ping", "logout",
-         "offer", "stop")
+         "offer", "stop", "crowd", "idle")
 PARTS = ("text", "str", "hex", "fill", "pattern", "zero", "sense", "any", "ahs", "echo", "no",
          "exact", "...")
 

@@ -17,6 +17,7 @@ EXTRA_DIST += \
 	tests/wire/digest.conv \
 	tests/wire/errors.conv \
 	tests/wire/full.conv \
+	tests/wire/idle.conv \
 	tests/wire/login.conv \
 	tests/wire/logout.conv \
 	tests/wire/negotiate.conv \

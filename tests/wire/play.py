@@ -279,6 +279,11 @@ class Player:
             self.logout(self.peer(statement.conn))
         elif name == "stop":
             self.daemon.terminate()
+        elif name == "crowd":
+            for i in range(int(words[1])):
+                self.login(f"crowd{i}", [])
+        elif name == "idle":
+            self.idle(int(words[1]))
         elif name == "sleep":
             time.sleep(int(words[1]) / 1000)
         elif name == "let":
@@ -291,6 +296,17 @@ class Player:
             self.peer(statement.conn).sock.shutdown(1)
         elif name == "close":
             self.peers.pop(statement.conn).close()
+
+    def idle(self, milliseconds):
+        """The target must sleep: of all this time it may use a hundredth of a second."""
+        if self.daemon is None:
+            return
+        time.sleep(0.1)
+        before = self.daemon.cpu_ticks()
+        time.sleep(milliseconds / 1000)
+        used = self.daemon.cpu_ticks() - before
+        if used > 1:
+            raise WireError(f"{used} ticks of CPU in {milliseconds} ms of silence")
 
     def login(self, conn, words):
         """A whole login in one exchange, then TEST UNIT READY until the unit is ready."""
