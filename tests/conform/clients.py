@@ -143,8 +143,16 @@ def iscsi_readcapacity16(daemon):
 
 
 def iscsi_swp(daemon):
-    """iscsi-swp reads the software write protect bit"""
-    must_say(run_client("iscsi-swp", daemon.url(TARGET)), "SWP:0")
+    """iscsi-swp reads the software write protect bit, sets it, and it protects"""
+    url = daemon.url(TARGET, MEMORY)
+    must_say(run_client("iscsi-swp", url), "SWP:0")
+    run_client("iscsi-swp", "--swp=on", url)
+    must_say(run_client("iscsi-swp", url), "SWP:1")
+    run_client("qemu-io", "-f", "raw", "-c", "write 0 4k", url, expect=1)
+    run_client("iscsi-swp", "--swp=off", url)
+    out = run_client("qemu-io", "-f", "raw", "-c", "write 0 4k", url)
+    if "failed" in out:
+        raise ClientFailed(out)
 
 
 def iscsi_perf(daemon):

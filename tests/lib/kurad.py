@@ -50,10 +50,6 @@ def binary():
     return os.environ.get("KURAD") or os.path.join(ROOT, "build", "gcc", "kurad")
 
 
-def have_binary():
-    return os.access(binary(), os.X_OK)
-
-
 def scratch_parent():
     """Where scratch folders go: TMPDIR, else memory, else /tmp."""
     for place in (os.environ.get("TMPDIR"), "/dev/shm", "/tmp"):
@@ -157,9 +153,13 @@ class Kurad:
         with open(self.config_path, "w", encoding="utf-8") as f:
             f.write(self.text.replace("@SCRATCH@", self.scratch))
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.env, cwd=self.scratch, preexec_fn=die_with_parent)
+            try:
+                self.process = subprocess.Popen(
+                    self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    env=self.env, cwd=self.scratch, preexec_fn=die_with_parent)
+            except OSError as error:
+                raise KuradFailed(f"{binary()}: {error.strerror}; build it, or name it in KURAD") \
+                    from None
         return self
 
     def start(self):
