@@ -50,6 +50,10 @@ def binary():
     return os.environ.get("KURAD") or os.path.join(ROOT, "build", "gcc", "kurad")
 
 
+def have_binary():
+    return os.access(binary(), os.X_OK)
+
+
 def scratch_parent():
     """Where scratch folders go: TMPDIR, else memory, else /tmp."""
     for place in (os.environ.get("TMPDIR"), "/dev/shm", "/tmp"):
