@@ -49,8 +49,9 @@ static void mode_caching(const struct scsi_lun *lun, uint32_t modes, uint8_t *p)
 static void mode_control(const struct scsi_lun *lun, uint32_t modes, uint8_t *p)
 {
 	(void)lun;
+	p[2] = 0x20; /* TST 001b: each I_T nexus has a task set of its own (order.h) */
 	if (modes & MODE_D_SENSE)
-		p[2] = 0x04;
+		p[2] |= 0x04;
 	p[3] = 0x10; /* QUEUE ALGORITHM MODIFIER: commands are reordered without restriction */
 	if (modes & MODE_SWP)
 		p[4] = 0x08;

@@ -21,33 +21,6 @@ static unsigned bytchk(const struct scsi_task *task)
 	return task->cdb[1] >> 1 & 3;
 }
 
-/* How many bytes of `a` and the data-out at `off` are equal, from the front. */
-static uint64_t equal_bytes(
-	const struct scsi_task *task, uint64_t off, const uint8_t *a, uint64_t len)
-{
-	uint64_t done = 0;
-
-	for (unsigned i = 0; i < task->out_iovcnt && done < len; i++) {
-		const struct iovec *v = &task->out_iov[i];
-		const uint8_t *b = v->iov_base;
-		uint64_t part;
-
-		if (off >= v->iov_len) {
-			off -= v->iov_len;
-			continue;
-		}
-		part = v->iov_len - off < len - done ? v->iov_len - off : len - done;
-		if (memcmp(a + done, b + off, part)) {
-			while (a[done] == b[off])
-				done++, off++;
-			return done;
-		}
-		done += part;
-		off = 0;
-	}
-	return done;
-}
-
 /* Compares the piece that was read with what the initiator says; equal bytes from the front. */
 static uint64_t compare_piece(const struct scsi_task *task, uint64_t len)
 {
@@ -55,9 +28,9 @@ static uint64_t compare_piece(const struct scsi_task *task, uint64_t len)
 	uint64_t done = 0;
 
 	if (task->step[2] == BYTCHK_COMPARE)
-		return equal_bytes(task, task->step[0], task->work_buf->data, len);
+		return scsi_task_match_out(task, task->step[0], task->work_buf->data, len);
 	while (done < len) {
-		uint64_t same = equal_bytes(task, 0, task->work_buf->data + done, block);
+		uint64_t same = scsi_task_match_out(task, 0, task->work_buf->data + done, block);
 
 		done += same;
 		if (same < block)

@@ -6,6 +6,8 @@
  */
 #include "target/scsi/command.h"
 
+#include "target/scsi/order.h"
+
 #include "common/own.h"
 
 #include <string.h>
@@ -230,25 +232,27 @@ static bool check_unit(struct scsi_task *task)
 	return true;
 }
 
-/* The LUN and what waits there for this initiator. */
+static void find_lun(struct scsi_task *task)
+{
+	task->itl = scsi_nexus_find(task->nexus, task->lun_field);
+	task->lun = task->itl ? task->itl->lun : NULL;
+	if (task->lun)
+		task->chan = task->lun->chan[task->nexus->member->index];
+}
+
+/* What waits at the LUN for this initiator. */
 static bool check_lun(struct scsi_task *task)
 {
 	bool always = task->cmd && (task->cmd->flags & CMD_ALWAYS);
 
-	task->lun = NULL;
-	task->itl = scsi_nexus_find(task->nexus, task->lun_field);
 	if (!task->itl) {
 		if (always)
 			return true;
 		scsi_task_fail(task, SENSE_LUN_NOT_SUPPORTED); /* SAM-5 5.11 */
 		return false;
 	}
-	task->lun = task->itl->lun;
-	if (task->lun) {
-		task->chan = task->lun->chan[task->nexus->member->index];
-		if (task->lun->removable)
-			scsi_itl_look(task->itl);
-	}
+	if (task->lun && task->lun->removable)
+		scsi_itl_look(task->itl);
 	if (task->itl->ua_count && !always) { /* SAM-5 5.14 */
 		struct scsi_cause cause = sense_attention(scsi_itl_take(task->itl));
 
@@ -259,6 +263,13 @@ static bool check_lun(struct scsi_task *task)
 }
 
 void scsi_command_run(struct scsi_task *task)
+{
+	find_lun(task);
+	if (!task->itl || scsi_order_join(task))
+		scsi_command_begin(task);
+}
+
+void scsi_command_begin(struct scsi_task *task)
 {
 	bool has_actions;
 

@@ -73,8 +73,11 @@ struct scsi_command {
 /* Builds the look-up tables; once, before the loops run. */
 void scsi_command_setup(void);
 
-/* Checks the CDB of a task that was just submitted and begins it. */
+/* A task was just submitted: finds its unit and begins it when its task set lets it. */
 void scsi_command_run(struct scsi_task *task);
+
+/* Checks the CDB of a task whose turn it is and begins it. */
+void scsi_command_begin(struct scsi_task *task);
 
 /* The rows, `count` of them, by opcode and service action; static. */
 const struct scsi_command *scsi_command_table(unsigned *count);
@@ -176,6 +179,12 @@ static inline bool scsi_lun_loaded(const struct scsi_lun *lun)
 	return !(__atomic_load_n(&lun->medium, __ATOMIC_RELAXED) & 1);
 }
 
+/* What a write that is atomic begins at a multiple of and is a multiple of, and its most blocks
+ * (cmd_atomic.c). */
+uint32_t scsi_atomic_unit(const struct scsi_lun *lun);
+/* The most blocks of one. */
+uint32_t scsi_atomic_most(const struct scsi_lun *lun);
+
 /* The pages of VPD data (vpd.c): INQUIRY with EVPD. */
 void scsi_vpd_run(struct scsi_task *task);
 
@@ -218,6 +227,14 @@ void scsi_cmd_write(struct scsi_task *task);
 void scsi_cmd_verify(struct scsi_task *task);
 /* WRITE AND VERIFY(10), (12), (16), SBC-3 5.40 and following. */
 void scsi_cmd_write_verify(struct scsi_task *task);
+/* COMPARE AND WRITE, SBC-3 5.2. */
+void scsi_cmd_compare_write(struct scsi_task *task);
+/* ORWRITE(16), SBC-3 5.6. */
+void scsi_cmd_orwrite(struct scsi_task *task);
+/* WRITE ATOMIC(16), SBC-4 5.49. */
+void scsi_cmd_write_atomic(struct scsi_task *task);
+/* PRE-FETCH(10), (16), SBC-3 5.8 and 5.9. */
+void scsi_cmd_prefetch(struct scsi_task *task);
 /* SYNCHRONIZE CACHE(10), (16), SBC-3 5.26. */
 void scsi_cmd_sync_cache(struct scsi_task *task);
 /* UNMAP, SBC-3 5.28. */

@@ -104,6 +104,7 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 	struct scsi_lun *lun = own_calloc(1, sizeof *lun);
 
 	lun->domain = domain;
+	list_init(&lun->fence_queue);
 	lun->vol = conf->vol;
 	lun->info = vol_info(conf->vol);
 	set_geometry(lun);

@@ -7,6 +7,8 @@
 #include "target/scsi/nexus.h"
 
 #include "target/scsi/command.h"
+#include "target/scsi/fence.h"
+#include "target/scsi/order.h"
 #include "target/scsi/sense.h"
 #include "target/scsi/unit.h"
 
@@ -40,6 +42,7 @@ void scsi_domain_free(struct scsi_domain *domain)
 	for (unsigned i = 0; i < domain->count; i++) {
 		own_assert(list_empty(&domain->member[i].nexuses));
 		loop_hook_cancel(&domain->member[i].flush);
+		scsi_fence_fini(&domain->member[i]);
 	}
 	free(domain);
 }
@@ -208,7 +211,9 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
 		nexus->itl[i].lun = nexus->map->entry[i].lun;
 		nexus->itl[i].medium_seen = medium_loads(nexus->itl[i].lun);
 		itl_attention(&nexus->itl[i], UA_POWER_ON);
+		scsi_order_init(&nexus->itl[i]);
 	}
+	scsi_order_init(&nexus->well_known);
 	nexus->member = scsi_member_of(domain, loop);
 	list_push(&nexus->member->nexuses, &nexus->node);
 }

@@ -76,6 +76,12 @@ struct scsi_itl {
 	uint8_t ua_count;
 	uint32_t medium_seen; /* loads of a removable medium that this nexus knows of */
 	bool prevents;        /* keeps the medium in (SBC-3 4.15) */
+	/* -- the task set (order.c): commands that are not given back yet -- */
+	unsigned tasks;            /* all of them */
+	unsigned barriers, heads;  /* of them ORDERED or HEAD OF QUEUE; HEAD OF QUEUE */
+	unsigned dormant_count;    /* of them not begun, in `dormant` */
+	struct scsi_task *ordered; /* the ORDERED one that has begun, or NULL */
+	struct list dormant;       /* scsi_task.wait, oldest first */
 };
 
 struct scsi_nexus {

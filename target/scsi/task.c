@@ -7,6 +7,8 @@
 #include "target/scsi/task.h"
 
 #include "target/scsi/command.h"
+#include "target/scsi/fence.h"
+#include "target/scsi/order.h"
 #include "target/scsi/port.h"
 
 #include "common/own.h"
@@ -21,6 +23,7 @@ void scsi_task_init(struct scsi_task *task)
 	task->magic = SCSI_TASK_MAGIC;
 	list_init(&task->node);
 	list_init(&task->finished);
+	list_init(&task->wait);
 	vol_io_init(&task->io);
 }
 
@@ -66,6 +69,8 @@ static void task_give_back(struct scsi_task *task)
 		stat_add(STAT_scsi_aborted, 1);
 	if (task->work_buf)
 		loop_buf_put(nexus->loop, own_take(task->work_buf));
+	if (task->itl)
+		scsi_order_leave(task);
 	task->owner = SCSI_OWNER_PORT;
 	nexus->ops->done(task);
 	scsi_nexus_task_gone(nexus);
@@ -87,6 +92,8 @@ void scsi_member_init(struct scsi_member *m, struct scsi_domain *domain, struct 
 	list_init(&m->nexuses);
 	list_init(&m->finished);
 	list_init(&m->held);
+	list_init(&m->fences);
+	list_init(&m->spare);
 	loop_hook_init(&m->flush, member_flush);
 }
 
@@ -95,6 +102,8 @@ void scsi_task_end(struct scsi_task *task)
 	struct scsi_member *m = task->nexus->member;
 
 	own_assert(task->owner == SCSI_OWNER_SCSI && list_empty(&task->finished));
+	if (task->fence)
+		scsi_fence_drop(task);
 	if (!m->inside) {
 		task_give_back(task);
 		return;
@@ -123,7 +132,8 @@ void scsi_task_busy(struct scsi_task *task)
 {
 	task->in_len = 0;
 	task->want_in = 0;
-	task->status = task->nexus->task_count > 1 ? SCSI_TASK_SET_FULL : SCSI_BUSY;
+	/* SAM-5 5.3.1: an initiator without a command in the set would wait for the end of none */
+	task->status = task->itl && task->itl->tasks > 1 ? SCSI_TASK_SET_FULL : SCSI_BUSY;
 	scsi_task_end(task);
 }
 
@@ -280,6 +290,32 @@ bool scsi_task_copy_out(const struct scsi_task *task, uint32_t off, void *dst, u
 	return len == 0;
 }
 
+uint64_t scsi_task_match_out(
+	const struct scsi_task *task, uint64_t off, const uint8_t *a, uint64_t len)
+{
+	uint64_t done = 0;
+
+	for (unsigned i = 0; i < task->out_iovcnt && done < len; i++) {
+		const struct iovec *v = &task->out_iov[i];
+		const uint8_t *b = v->iov_base;
+		uint64_t part;
+
+		if (off >= v->iov_len) {
+			off -= v->iov_len;
+			continue;
+		}
+		part = v->iov_len - off < len - done ? v->iov_len - off : len - done;
+		if (memcmp(a + done, b + off, part)) {
+			while (a[done] == b[off])
+				done++, off++;
+			return done;
+		}
+		done += part;
+		off = 0;
+	}
+	return done;
+}
+
 /* ---- abort: SAM-5 7 and 6.3.4 */
 
 void scsi_task_abort(struct scsi_task *task)
@@ -287,8 +323,18 @@ void scsi_task_abort(struct scsi_task *task)
 	struct scsi_member *m = task->nexus->member;
 
 	task->abort_wanted = true;
-	if (task->owner != SCSI_OWNER_GETDATA)
-		return; /* it is over already, or the volume has it */
+	switch (task->owner) {
+	case SCSI_OWNER_ORDER:
+		scsi_order_forget(task);
+		break;
+	case SCSI_OWNER_FENCE:
+		list_del(&task->wait);
+		break;
+	case SCSI_OWNER_GETDATA:
+		break;
+	default: /* it is over already, or the volume has it */
+		return;
+	}
 	task->owner = SCSI_OWNER_SCSI;
 	m->inside++;
 	scsi_task_end(task);
@@ -305,12 +351,27 @@ bool scsi_task_work(struct scsi_task *task, uint32_t len)
 	return task->work_buf;
 }
 
+/* Whether a request changes what other tasks read. */
+static bool io_writes(const struct vol_io *io)
+{
+	return io->op == VOL_WRITE || io->op == VOL_TRIM || io->op == VOL_ZERO;
+}
+
+static void task_landed(struct scsi_task *task)
+{
+	if (scsi_fence_near(task))
+		scsi_fence_landed(task);
+	task->write_to = 0;
+}
+
 static void task_io_done(struct vol_io *io, int res)
 {
 	struct scsi_task *task = container_of(io, struct scsi_task, io);
 
 	own_assert(task->magic == SCSI_TASK_MAGIC && task->owner == SCSI_OWNER_VOLUME);
 	task->owner = SCSI_OWNER_SCSI;
+	if (task->write_to)
+		task_landed(task);
 	if (task->abort_wanted)
 		scsi_task_end(task);
 	else if (res < 0)
@@ -344,6 +405,12 @@ void scsi_task_io_buf(struct scsi_task *task, struct loop_buf *buf)
 void scsi_task_io_go(struct scsi_task *task, void (*next)(struct scsi_task *task))
 {
 	task->next = next;
+	if (io_writes(&task->io) && !task->fence) {
+		if (scsi_fence_near(task) && scsi_fence_holds(task))
+			return;
+		task->write_from = task->io.off;
+		task->write_to = task->io.off + task->io.len;
+	}
 	task->owner = SCSI_OWNER_VOLUME;
 	if ((task->io.op == VOL_WRITE || task->io.op == VOL_ZERO) &&
 		!scsi_lun_mode(task->lun, MODE_WCE)) /* SBC-3 6.5.5 */

@@ -20,6 +20,7 @@ struct scsi_nexus;
 struct scsi_lun;
 struct scsi_itl;
 struct scsi_command;
+struct scsi_fence;
 
 #define SCSI_CDB_MAX    260 /* SPC-4 4.2.3: variable length CDBs */
 #define SCSI_SENSE_MAX  64
@@ -52,6 +53,8 @@ enum scsi_owner {
 	SCSI_OWNER_SCSI,    /* being looked at */
 	SCSI_OWNER_GETDATA, /* the port collects data-out */
 	SCSI_OWNER_VOLUME,  /* the volume works on task->io */
+	SCSI_OWNER_ORDER,   /* it waits for older tasks of its task set */
+	SCSI_OWNER_FENCE,   /* it waits for its own fence, or for another task's in its way */
 };
 
 struct scsi_task {
@@ -100,7 +103,10 @@ struct scsi_task {
 	bool abort_wanted; /* noticed at the next door */
 	void (*next)(struct scsi_task *task); /* goes on when data-out or the volume is ready */
 	struct list finished;                 /* over, waits for the end of the turn */
-	struct vol_io io;                     /* the request to the volume */
+	struct list wait;                     /* in the queue of what it waits for (ORDER, FENCE) */
+	struct scsi_fence *fence;             /* the range that it has to itself, or NULL */
+	uint64_t write_from, write_to; /* bytes that the volume is changing for it; 0: none */
+	struct vol_io io;              /* the request to the volume */
 };
 
 /* Prepares the memory of a task once; it can be used for many commands one after another. */
@@ -129,5 +135,9 @@ void scsi_task_release(struct scsi_task *task);
  * Copies `len` bytes at `off` of the data-out pieces to `dst`; false when they are not all there.
  */
 bool scsi_task_copy_out(const struct scsi_task *task, uint32_t off, void *dst, uint32_t len);
+
+/* How many bytes of `a` and the data-out at `off` are equal, from the front; no more than `len`. */
+uint64_t scsi_task_match_out(
+	const struct scsi_task *task, uint64_t off, const uint8_t *a, uint64_t len);
 
 #endif

@@ -29,10 +29,10 @@ static bool tmf_concerns(const struct scsi_tmf *tmf, const struct scsi_task *tas
 	case SCSI_TMF_QUERY_TASK: /* SAM-5 7.8 */
 		return mine && task->tag == tmf->tag && task->lun == tmf->lun;
 	case SCSI_TMF_ABORT_TASK_SET: /* SAM-5 7.3 */
+	case SCSI_TMF_CLEAR_TASK_SET: /* SAM-5 7.5; the task set is the nexus's own (TST 001b) */
 	case SCSI_TMF_QUERY_TASK_SET: /* SAM-5 7.9 */
 		return mine && task->lun == tmf->lun;
-	case SCSI_TMF_CLEAR_TASK_SET: /* SAM-5 7.5; one task set for all nexuses (TST 0) */
-	case SCSI_TMF_LUN_RESET:      /* SAM-5 7.7 */
+	case SCSI_TMF_LUN_RESET: /* SAM-5 7.7 */
 		return task->lun == tmf->lun && (tmf->lun || mine);
 	case SCSI_TMF_TARGET_RESET: /* RFC 7143 11.5.1: a reset of every logical unit */
 		return task->lun ? scsi_map_has(tmf->map, task->lun) : mine;
@@ -57,20 +57,15 @@ static bool tmf_waits(const struct scsi_tmf *tmf, const struct scsi_member *m)
 	return false;
 }
 
-/* Marks what the function concerns; the number of tasks. */
-static unsigned tmf_mark(struct scsi_tmf *tmf, struct scsi_nexus *nexus)
+/* Marks what the function concerns. */
+static void tmf_mark(struct scsi_tmf *tmf, struct scsi_nexus *nexus)
 {
-	unsigned marked = 0;
-
 	list_for_each_safe (t, &nexus->tasks) {
 		struct scsi_task *task = container_of(t, struct scsi_task, node);
 
-		if (tmf_concerns(tmf, task)) {
+		if (tmf_concerns(tmf, task))
 			scsi_task_abort(task);
-			marked++;
-		}
 	}
-	return marked;
 }
 
 static void attention_for_all(const struct scsi_tmf *tmf, struct scsi_nexus *nexus, uint16_t code)
@@ -98,14 +93,10 @@ static void reset_units(const struct scsi_tmf *tmf, struct scsi_nexus *nexus)
 	}
 }
 
-/* The unit attentions that SAM-5 5.14 wants of it; `marked` tasks of `nexus` are aborted. */
-static void tmf_attend(struct scsi_tmf *tmf, struct scsi_nexus *nexus, unsigned marked)
+/* The unit attentions that SAM-5 5.14 wants of it. */
+static void tmf_attend(struct scsi_tmf *tmf, struct scsi_nexus *nexus)
 {
 	switch (tmf->function) {
-	case SCSI_TMF_CLEAR_TASK_SET: /* SAM-5 7.5, for TAS 0 */
-		if (marked && nexus != tmf->nexus)
-			attention_for_all(tmf, nexus, UA_COMMANDS_CLEARED);
-		break;
 	case SCSI_TMF_LUN_RESET: /* SAM-5 6.3.3 */
 		reset_units(tmf, nexus);
 		attention_for_all(tmf, nexus, UA_DEVICE_RESET);
@@ -127,7 +118,8 @@ static void tmf_each(struct scsi_everywhere *e, struct loop *loop)
 	list_for_each (n, &m->nexuses) {
 		struct scsi_nexus *nexus = container_of(n, struct scsi_nexus, node);
 
-		tmf_attend(tmf, nexus, tmf_mark(tmf, nexus));
+		tmf_mark(tmf, nexus);
+		tmf_attend(tmf, nexus);
 	}
 	if (tmf_waits(tmf, m))
 		list_push(&m->held, &scsi_everywhere_hold(e, loop)->node);
@@ -197,8 +189,8 @@ static bool tmf_aborts(const struct scsi_tmf *tmf)
 
 static bool tmf_reaches_others(const struct scsi_tmf *tmf)
 {
-	return tmf_aborts(tmf) && tmf->function != SCSI_TMF_ABORT_TASK &&
-	       tmf->function != SCSI_TMF_ABORT_TASK_SET;
+	return tmf_aborts(tmf) &&
+	       (tmf->function == SCSI_TMF_LUN_RESET || tmf->function == SCSI_TMF_TARGET_RESET);
 }
 
 void scsi_tmf_submit(struct scsi_tmf *tmf)

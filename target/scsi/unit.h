@@ -28,6 +28,8 @@ enum scsi_sanitize_state {
 	SANITIZE_MAY_EXIT = 1u << 29, /* AUSE was set: the failure may be left behind */
 };
 
+struct scsi_fence_side;
+
 struct scsi_lun {
 	struct scsi_domain *domain;
 	struct vol *vol;
@@ -58,6 +60,8 @@ struct scsi_lun {
 	char *record;                /* path of what outlives a restart, or NULL */
 	bool sanitize_recorded;      /* the record says so; slow lane */
 	pthread_mutex_t record_lock; /* of the record; slow lane only */
+	struct scsi_fence_side *fences[SCSI_LOOPS_MAX]; /* up on that loop; each loop's own */
+	struct list fence_queue; /* scsi_fence.node, up or to come; the home loop's */
 };
 
 /* The serial number's longest form. */
@@ -94,6 +98,8 @@ struct scsi_member {
 	struct list finished;   /* scsi_task.finished: for the end of the turn */
 	struct loop_hook flush; /* gives them back */
 	struct list held;       /* scsi_everywhere_hop.node: task management that waits */
+	struct list fences;     /* scsi_fence.all: made for this loop's tasks */
+	struct list spare;      /* scsi_fence.node: of them, not in use */
 	struct log_limit log_limit;
 };
 

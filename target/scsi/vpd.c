@@ -105,7 +105,7 @@ static void vpd_extended(const struct scsi_task *task, struct span_writer *w)
 {
 	uint8_t page[60] = { 0 };
 
-	page[5 - 4] = 0x03;                                               /* HEADSUP, SIMPSUP */
+	page[5 - 4] = 0x07; /* HEADSUP, ORDSUP, SIMPSUP */
 	page[6 - 4] = task->lun->info.caps & VOL_HAS_CACHE ? 0x01 : 0x00; /* V_SUP */
 	page[7 - 4] = 0x01; /* LUICLR: unit attentions are cleared per nexus */
 	span_put(w, page, sizeof page);
@@ -117,6 +117,7 @@ static void vpd_limits(const struct scsi_task *task, struct span_writer *w)
 	const struct scsi_lun *lun = task->lun;
 	uint8_t page[60] = { 0 };
 
+	page[5 - 4] = LIMIT_COMPARE_BLOCKS; /* MAXIMUM COMPARE AND WRITE LENGTH */
 	be16_store(page + 6 - 4, (uint16_t)(lun->info.physical_block_size >> lun->block_shift));
 	be32_store(page + 8 - 4, lun->cap_blocks);
 	be32_store(page + 12 - 4, LIMIT_OPTIMAL_TRANSFER >> lun->block_shift);
@@ -128,6 +129,9 @@ static void vpd_limits(const struct scsi_task *task, struct span_writer *w)
 			0x80000000 | lun->info.trim_alignment >> lun->block_shift); /* UGAVALID */
 	}
 	be64_store(page + 36 - 4, LIMIT_SAME_BLOCKS);
+	be32_store(page + 44 - 4, scsi_atomic_most(lun)); /* MAXIMUM ATOMIC TRANSFER LENGTH */
+	be32_store(page + 48 - 4, scsi_atomic_unit(lun)); /* ATOMIC ALIGNMENT */
+	be32_store(page + 52 - 4, scsi_atomic_unit(lun)); /* ATOMIC TRANSFER LENGTH GRANULARITY */
 	span_put(w, page, sizeof page);
 }
 

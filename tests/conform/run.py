@@ -44,6 +44,8 @@ VARIANTS = [
     ("ALL.ReadOnly.", {"readonly": True}),
     # its second half takes a physical block for a logical one, and finds them the same here
     ("ALL.GetLBAStatus.UnmapSingle", {"physical_block_size": 512}),
+    # it writes 256 blocks atomically whatever the most is, which is a physical block on a disk
+    ("ALL.WriteAtomic16.Simple", {"store": "mem"}),
 ]
 # Further kinds of LUN.
 KINDS = {

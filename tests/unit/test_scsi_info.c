@@ -99,7 +99,7 @@ static void test_vpd_pages(void **state)
 	assert_memory_equal(page(tp, &c, 0x00), "\x00\x80\x83\x86\xb0\xb1\xb2", 7);
 	assert_int_equal(c.task.in_len, 11);
 	assert_memory_equal(page(tp, &c, 0x80), "c0ffee001234432188880123456789ab", 32);
-	assert_memory_equal(page(tp, &c, 0x86), "\x00\x03\x00\x01\x00", 5);
+	assert_memory_equal(page(tp, &c, 0x86), "\x00\x07\x00\x01\x00", 5);
 	assert_int_equal(c.task.in_len, 64);
 	assert_int_equal(be16_load(page(tp, &c, 0xb1)), 1);
 	assert_int_equal(c.task.in_len, 64);
@@ -355,7 +355,7 @@ static void test_map_refuses(void **state)
 static const uint8_t recovery[12] = { 0x01, 0x0a, 0x80 };
 static const uint8_t reconnect[16] = { 0x02, 0x0e };
 static const uint8_t caching[20] = { 0x08, 0x12 };
-static const uint8_t control[12] = { 0x0a, 0x0a, 0x00, 0x10 };
+static const uint8_t control[12] = { 0x0a, 0x0a, 0x20, 0x10 };
 static const uint8_t exceptions[12] = { 0x1c, 0x0a, 0x08 };
 
 static void test_mode_sense_6(void **state)

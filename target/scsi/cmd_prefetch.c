@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PRE-FETCH: reads the front of the range and drops it, so that it is in what cache there is below.
+ * Status is GOOD and never CONDITION MET, for nobody can promise that it stays there. With IMMED it
+ * comes as late, which an initiator can always live with.
+ *
+ * step[0]: bytes read; step[1]: bytes to read.
+ */
+#include "target/scsi/command.h"
+#include "target/scsi/limits.h"
+
+#define PREFETCH_PIECE (1u << 20)
+
+static void prefetch_next(struct scsi_task *task)
+{
+	uint64_t left = task->step[1] - task->step[0];
+
+	if (left == 0) {
+		scsi_task_good(task);
+		return;
+	}
+	if (left > PREFETCH_PIECE)
+		left = PREFETCH_PIECE;
+	scsi_task_io(task, VOL_READ, scsi_task_bytes(task, task->lba) + task->step[0], left);
+	scsi_task_io_buf(task, task->work_buf);
+	task->step[0] += left;
+	scsi_task_io_go(task, prefetch_next);
+}
+
+/* SBC-3 5.8: PREFETCH LENGTH 0 is everything from the LBA on; GOOD when the cache has not room for
+ * all of it. */
+void scsi_cmd_prefetch(struct scsi_task *task)
+{
+	uint64_t blocks = task->blocks ? task->blocks : task->lun->blocks - task->lba;
+	uint64_t bytes = scsi_task_bytes(task, blocks);
+
+	if (bytes == 0 || (task->lun->info.caps & VOL_VOLATILE)) {
+		scsi_task_good(task);
+		return;
+	}
+	task->step[0] = 0;
+	task->step[1] = bytes < LIMIT_PREFETCH ? bytes : LIMIT_PREFETCH;
+	if (scsi_task_work(task,
+		    task->step[1] < PREFETCH_PIECE ? (uint32_t)task->step[1] : PREFETCH_PIECE))
+		prefetch_next(task);
+}
