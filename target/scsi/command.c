@@ -280,6 +280,14 @@ void scsi_command_begin(struct scsi_task *task)
 		refuse_unknown(task, !task->cmd && has_actions);
 		return;
 	}
-	if (check_bits(task) && check_unit(task))
+	if (check_bits(task) && check_reservation(task) && check_unit(task))
 		task->cmd->run(task);
+/* SPC-4 5.13.1: one comparison where nobody else has reserved anything. */
+static bool check_reservation(struct scsi_task *task)
+{
+	unsigned missing = task->itl ? task->itl->needs & ~(unsigned)task->cmd->passes : 0;
+
+	return !missing || scsi_res_admit(task, missing);
+}
+
 }

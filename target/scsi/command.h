@@ -243,3 +243,17 @@ void scsi_cmd_unmap(struct scsi_task *task);
 void scsi_cmd_write_same(struct scsi_task *task);
 
 #endif
+/* RESERVE(6) and (10), SPC-2 7.21. */
+void scsi_cmd_reserve(struct scsi_task *task);
+/* RELEASE(6) and (10), SPC-2 7.17. */
+void scsi_cmd_release(struct scsi_task *task);
+/* PERSISTENT RESERVE OUT, SPC-4 6.16. */
+void scsi_cmd_pr_out(struct scsi_task *task);
+/* PERSISTENT RESERVE IN, READ KEYS, SPC-4 6.15.2. */
+void scsi_cmd_pr_read_keys(struct scsi_task *task);
+/* READ RESERVATION, SPC-4 6.15.3. */
+void scsi_cmd_pr_read_reservation(struct scsi_task *task);
+/* REPORT CAPABILITIES, SPC-4 6.15.4. */
+void scsi_cmd_pr_capabilities(struct scsi_task *task);
+/* READ FULL STATUS, SPC-4 6.15.5. */
+void scsi_cmd_pr_full_status(struct scsi_task *task);

@@ -10,7 +10,11 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/cmd_inquiry.c target/scsi/vpd.c target/scsi/cmd_capacity.c \
 	target/scsi/cmd_luns.c target/scsi/cmd_mode.c target/scsi/cmd_rw.c \
 	target/scsi/cmd_verify.c target/scsi/cmd_cache.c target/scsi/cmd_unmap.c \
-	target/scsi/cmd_same.c target/scsi/cmd_opcodes.c target/scsi/mode.h \
+	target/scsi/cmd_same.c target/scsi/cmd_opcodes.c \
+	target/scsi/reservation.h target/scsi/reservation_home.h target/scsi/reservation.c \
+	target/scsi/reservation_state.c target/scsi/reservation_rules.c \
+	target/scsi/reservation_file.c target/scsi/transport_id.c target/scsi/cmd_pr.c \
+	target/scsi/cmd_pr_in.c target/scsi/mode.h \
 	target/scsi/cmd_mode_select.c target/scsi/tell.h target/scsi/tell.c \
 	target/scsi/record.h target/scsi/record.c target/scsi/cmd_prevent.c \
 	target/scsi/cmd_defect.c

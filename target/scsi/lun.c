@@ -6,6 +6,7 @@
 #include "target/scsi/lun.h"
 
 #include "target/scsi/record.h"
+#include "target/scsi/reservation.h"
 #include "target/scsi/unit.h"
 
 #include "common/be.h"
@@ -106,6 +107,7 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 	lun->domain = domain;
 	list_init(&lun->fence_queue);
 	lun->vol = conf->vol;
+	lun->res = scsi_res_get(domain, conf->vol, conf->state_dir);
 	lun->info = vol_info(conf->vol);
 	set_geometry(lun);
 	lun->readonly = conf->readonly || lun->info.readonly;
@@ -131,6 +133,7 @@ void scsi_lun_free(struct scsi_lun *lun)
 	list_del(&lun->node);
 	pthread_mutex_destroy(&lun->record_lock);
 	free(lun->record);
+	scsi_res_put(lun->res);
 	free(lun);
 }
 

@@ -7,6 +7,7 @@
 #include "target/scsi/nexus.h"
 
 #include "target/scsi/command.h"
+#include "target/scsi/reservation.h"
 #include "target/scsi/fence.h"
 #include "target/scsi/order.h"
 #include "target/scsi/sense.h"
@@ -26,6 +27,7 @@ struct scsi_domain *scsi_domain_new(struct loop *const *loops, unsigned n)
 	own_assert(n >= 1 && n <= SCSI_LOOPS_MAX);
 	scsi_command_setup();
 	domain->count = n;
+	list_init(&domain->reservations);
 	list_init(&domain->luns);
 	list_init(&domain->targets);
 	for (unsigned i = 0; i < n; i++) {
@@ -216,16 +218,25 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
 	scsi_order_init(&nexus->well_known);
 	nexus->member = scsi_member_of(domain, loop);
 	list_push(&nexus->member->nexuses, &nexus->node);
+	scsi_res_joined(nexus);
 }
 
-static void nexus_gone(struct loop_post *post)
+/* No task is left: what it has reserved by SPC-2 ends with it (SAM-5 6.3.4), then it is gone. */
+static void nexus_end(void *arg)
 {
-	struct scsi_nexus *nexus = container_of(post, struct scsi_nexus, gone);
+	struct scsi_nexus *nexus = arg;
 
+	if (scsi_res_leaves(nexus, nexus_end))
+		return;
 	list_del(&nexus->node);
 	free(own_take(nexus->itl));
 	nexus->magic = 0;
 	nexus->drained(nexus);
+}
+
+static void nexus_gone(struct loop_post *post)
+{
+	nexus_end(container_of(post, struct scsi_nexus, gone));
 }
 
 void scsi_nexus_task_gone(struct scsi_nexus *nexus)

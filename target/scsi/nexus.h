@@ -36,6 +36,8 @@ struct scsi_everywhere {
 	void (*each)(
 		struct scsi_everywhere *e, struct loop *loop); /* once on every loop's thread */
 	void (*done)(struct scsi_everywhere *e); /* then once on the loop that asked */
+	/* For hops in scsi_member.held: whether one on that loop has to wait still. */
+	bool (*waits)(struct scsi_everywhere *e, const struct scsi_member *m);
 	/* -- the domain's while under way -- */
 	struct scsi_domain *domain;
 	struct loop *origin;
@@ -74,6 +76,7 @@ struct scsi_itl {
 	uint16_t ua[SCSI_UA_MAX]; /* queued unit attentions, ASC << 8 | ASCQ, oldest first
 				     (SAM-5 5.14) */
 	uint8_t ua_count;
+	uint8_t needs; /* what a command must pass here, enum scsi_command_passes */
 	uint32_t medium_seen; /* loads of a removable medium that this nexus knows of */
 	bool prevents;        /* keeps the medium in (SBC-3 4.15) */
 	/* -- the task set (order.c): commands that are not given back yet -- */
@@ -153,6 +156,7 @@ struct scsi_tmf {
 	/* -- the SCSI room's while under way -- */
 	struct scsi_lun *lun;
 	const struct scsi_map *map; /* TARGET_RESET: the LUNs concerned, borrowed from the target */
+	unsigned reset;             /* units whose reservations have been looked at */
 	struct scsi_everywhere everywhere;
 };
 

@@ -37,6 +37,9 @@ enum scsi_attention {
 	UA_BUS_RESET = 0x2902,        /* SCSI BUS RESET OCCURRED: a hard reset */
 	UA_DEVICE_RESET = 0x2903,     /* BUS DEVICE RESET FUNCTION OCCURRED: a logical unit reset */
 	UA_MODE_CHANGED = 0x2a01,     /* MODE PARAMETERS CHANGED */
+	UA_RESERVATIONS_PREEMPTED = 0x2a03,
+	UA_RESERVATIONS_RELEASED = 0x2a04,
+	UA_REGISTRATIONS_PREEMPTED = 0x2a05,
 	UA_COMMANDS_CLEARED = 0x2f00, /* COMMANDS CLEARED BY ANOTHER INITIATOR */
 };
 
@@ -47,7 +50,7 @@ struct scsi_cause {
 	bool info_valid;           /* `info` is to be told */
 	uint64_t info;             /* INFORMATION */
 	enum scsi_pointer pointer; /* what `byte` and `bit` are in */
-	uint16_t byte;             /* FIELD POINTER */
+	uint16_t byte;             /* FIELD POINTER; or the progress, of 65536 */
 	int8_t bit; /* BIT POINTER, the most significant of the field; -1: all of it */
 };
 

@@ -41,6 +41,7 @@ static void task_start(struct scsi_nexus *nexus, struct scsi_task *task)
 	task->want_in = task->want_out = 0;
 	task->in_buf = task->work_buf = NULL;
 	task->next = NULL;
+	task->request = NULL;
 	stat_add(STAT_scsi_commands, 1);
 }
 

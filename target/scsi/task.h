@@ -20,6 +20,7 @@ struct scsi_nexus;
 struct scsi_lun;
 struct scsi_itl;
 struct scsi_command;
+struct res_request;
 struct scsi_fence;
 
 #define SCSI_CDB_MAX    260 /* SPC-4 4.2.3: variable length CDBs */
@@ -101,6 +102,7 @@ struct scsi_task {
 	uint64_t blocks;
 	uint64_t step[4];  /* a command that goes in several steps keeps its place here */
 	bool abort_wanted; /* noticed at the next door */
+	struct res_request *request; /* waits for the home of the reservation; or NULL */
 	void (*next)(struct scsi_task *task); /* goes on when data-out or the volume is ready */
 	struct list finished;                 /* over, waits for the end of the turn */
 	struct list wait;                     /* in the queue of what it waits for (ORDER, FENCE) */

@@ -7,6 +7,7 @@
 #include "target/scsi/nexus.h"
 
 #include "target/scsi/command.h"
+#include "target/scsi/reservation.h"
 #include "target/scsi/sense.h"
 #include "target/scsi/unit.h"
 
@@ -110,6 +111,17 @@ static void tmf_attend(struct scsi_tmf *tmf, struct scsi_nexus *nexus)
 	}
 }
 
+static bool tmf_resets(const struct scsi_tmf *tmf)
+{
+	return tmf->result == SCSI_TMF_COMPLETE && (tmf->function == SCSI_TMF_LUN_RESET ||
+							   tmf->function == SCSI_TMF_TARGET_RESET);
+}
+
+static bool tmf_held(struct scsi_everywhere *e, const struct scsi_member *m)
+{
+	return tmf_waits(tmf_of(e), m);
+}
+
 static void tmf_each(struct scsi_everywhere *e, struct loop *loop)
 {
 	struct scsi_tmf *tmf = tmf_of(e);
@@ -131,18 +143,38 @@ void scsi_tmf_recheck(struct scsi_member *m)
 		struct scsi_everywhere_hop *hop =
 			container_of(it, struct scsi_everywhere_hop, node);
 
-		if (tmf_waits(tmf_of(hop->e), m))
+		if (hop->e->waits(hop->e, m))
 			continue;
 		list_del(it);
 		scsi_everywhere_ready(hop);
 	}
 }
 
+/* The next unit that a reset concerns, or NULL. */
+static struct scsi_lun *tmf_next_reset(struct scsi_tmf *tmf)
+{
+	unsigned at = tmf->reset++;
+
+	if (tmf->function == SCSI_TMF_LUN_RESET)
+		return at == 0 ? tmf->lun : NULL;
+	return at < tmf->map->count ? tmf->map->entry[at].lun : NULL;
+}
+
+/* SPC-2 5.5.1: a reset ends what RESERVE has made; one unit after the other. */
+static void tmf_end(void *arg)
+{
+	struct scsi_tmf *tmf = arg;
+	struct scsi_lun *lun;
+
+	while (tmf_resets(tmf) && (lun = tmf_next_reset(tmf)))
+		if (scsi_res_reset(lun, tmf->nexus->loop, tmf_end, tmf))
+			return;
+	tmf->done(tmf);
+}
+
 static void tmf_done(struct scsi_everywhere *e)
 {
-	struct scsi_tmf *tmf = tmf_of(e);
-
-	tmf->done(tmf);
+	tmf_end(tmf_of(e));
 }
 
 static void tmf_nothing(struct scsi_everywhere *e, struct loop *loop)
@@ -209,7 +241,9 @@ void scsi_tmf_submit(struct scsi_tmf *tmf)
 	else
 		tmf->result = tmf_look(tmf, itl);
 	tmf->everywhere.each = tmf_aborts(tmf) ? tmf_each : tmf_nothing;
+	tmf->everywhere.waits = tmf_held;
 	tmf->everywhere.done = tmf_done;
+	tmf->reset = 0;
 	scsi_everywhere_from(
 		nexus->domain, nexus->loop, &tmf->everywhere, !tmf_reaches_others(tmf));
 }

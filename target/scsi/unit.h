@@ -34,6 +34,7 @@ struct scsi_lun {
 	struct scsi_domain *domain;
 	struct vol *vol;
 	struct vol_info info; /* as it was when the unit was made */
+	struct scsi_reservation *res; /* a share of the volume's */
 	uint64_t blocks;      /* capacity */
 	uint32_t block_size;  /* bytes */
 	uint8_t block_shift;  /* log2 of it */
@@ -108,6 +109,7 @@ struct scsi_domain {
 	struct list luns;    /* scsi_lun.node; fixed before the loops run */
 	struct list targets; /* scsi_target.node; the same */
 	struct scsi_member member[SCSI_LOOPS_MAX];
+	struct list reservations; /* scsi_reservation.node, one per volume; the same */
 };
 
 /* This loop's place in the domain, borrowed; the loop belongs to it. */
