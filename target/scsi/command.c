@@ -262,6 +262,14 @@ static bool check_lun(struct scsi_task *task)
 	return true;
 }
 
+/* SPC-4 5.13.1: one comparison where nobody else has reserved anything. */
+static bool check_reservation(struct scsi_task *task)
+{
+	unsigned missing = task->itl ? task->itl->needs & ~(unsigned)task->cmd->passes : 0;
+
+	return !missing || scsi_res_admit(task, missing);
+}
+
 void scsi_command_run(struct scsi_task *task)
 {
 	find_lun(task);
@@ -282,12 +290,4 @@ void scsi_command_begin(struct scsi_task *task)
 	}
 	if (check_bits(task) && check_reservation(task) && check_unit(task))
 		task->cmd->run(task);
-/* SPC-4 5.13.1: one comparison where nobody else has reserved anything. */
-static bool check_reservation(struct scsi_task *task)
-{
-	unsigned missing = task->itl ? task->itl->needs & ~(unsigned)task->cmd->passes : 0;
-
-	return !missing || scsi_res_admit(task, missing);
-}
-
 }

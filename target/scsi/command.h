@@ -237,12 +237,6 @@ void scsi_cmd_write_atomic(struct scsi_task *task);
 void scsi_cmd_prefetch(struct scsi_task *task);
 /* SYNCHRONIZE CACHE(10), (16), SBC-3 5.26. */
 void scsi_cmd_sync_cache(struct scsi_task *task);
-/* UNMAP, SBC-3 5.28. */
-void scsi_cmd_unmap(struct scsi_task *task);
-/* WRITE SAME(10), (16), SBC-3 5.47 and 5.48. */
-void scsi_cmd_write_same(struct scsi_task *task);
-
-#endif
 /* RESERVE(6) and (10), SPC-2 7.21. */
 void scsi_cmd_reserve(struct scsi_task *task);
 /* RELEASE(6) and (10), SPC-2 7.17. */
@@ -257,3 +251,9 @@ void scsi_cmd_pr_read_reservation(struct scsi_task *task);
 void scsi_cmd_pr_capabilities(struct scsi_task *task);
 /* READ FULL STATUS, SPC-4 6.15.5. */
 void scsi_cmd_pr_full_status(struct scsi_task *task);
+/* UNMAP, SBC-3 5.28. */
+void scsi_cmd_unmap(struct scsi_task *task);
+/* WRITE SAME(10), (16), SBC-3 5.47 and 5.48. */
+void scsi_cmd_write_same(struct scsi_task *task);
+
+#endif

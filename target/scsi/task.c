@@ -40,8 +40,8 @@ static void task_start(struct scsi_nexus *nexus, struct scsi_task *task)
 	task->in_len = 0;
 	task->want_in = task->want_out = 0;
 	task->in_buf = task->work_buf = NULL;
-	task->next = NULL;
 	task->request = NULL;
+	task->next = NULL;
 	stat_add(STAT_scsi_commands, 1);
 }
 

@@ -28,13 +28,14 @@ enum scsi_sanitize_state {
 	SANITIZE_MAY_EXIT = 1u << 29, /* AUSE was set: the failure may be left behind */
 };
 
+struct scsi_reservation;
 struct scsi_fence_side;
 
 struct scsi_lun {
 	struct scsi_domain *domain;
 	struct vol *vol;
-	struct vol_info info; /* as it was when the unit was made */
 	struct scsi_reservation *res; /* a share of the volume's */
+	struct vol_info info; /* as it was when the unit was made */
 	uint64_t blocks;      /* capacity */
 	uint32_t block_size;  /* bytes */
 	uint8_t block_shift;  /* log2 of it */
@@ -108,8 +109,8 @@ struct scsi_domain {
 	unsigned count;
 	struct list luns;    /* scsi_lun.node; fixed before the loops run */
 	struct list targets; /* scsi_target.node; the same */
-	struct scsi_member member[SCSI_LOOPS_MAX];
 	struct list reservations; /* scsi_reservation.node, one per volume; the same */
+	struct scsi_member member[SCSI_LOOPS_MAX];
 };
 
 /* This loop's place in the domain, borrowed; the loop belongs to it. */
