@@ -6,6 +6,8 @@
  */
 #include "target/scsi/command.h"
 
+#include "target/scsi/reservation.h"
+
 #include "target/scsi/order.h"
 
 #include "common/own.h"
