@@ -289,15 +289,41 @@ static void flush_began(struct loop_post *post)
 		f->done(f);
 }
 
+static void flush_begin(struct storage_flush *f)
+{
+	f->left = 1; /* the beginning itself, so that done comes later in any case */
+	for (unsigned i = 0; i < f->storage->vol_count; i++)
+		flush_volume(f, f->storage->vols[i]);
+	f->post.run = flush_began;
+	loop_post(f->loop, &f->post);
+}
+
+/* What a unit does on its own goes on until it notices that it shall not. */
+static void flush_when_quiet(struct loop_timer *timer)
+{
+	struct storage_flush *f = container_of(timer, struct storage_flush, timer);
+	bool quiet = true;
+
+	for (unsigned i = 0; i < f->storage->lun_count; i++)
+		quiet &= scsi_lun_stop(f->storage->luns[i].scsi);
+	if (quiet)
+		flush_begin(f);
+	else
+		loop_timer_set(f->loop, timer, 20);
+}
+
+static void flush_posted(struct loop_post *post)
+{
+	flush_when_quiet(&container_of(post, struct storage_flush, post)->timer);
+}
+
 void storage_flush(struct storage *s, struct loop *loop, struct storage_flush *f)
 {
 	f->storage = s;
 	f->loop = loop;
 	f->failed = 0;
-	f->left = 1; /* the beginning itself, so that done comes later in any case */
-	for (unsigned i = 0; i < s->vol_count; i++)
-		flush_volume(f, s->vols[i]);
-	f->post.run = flush_began;
+	loop_timer_init(&f->timer, flush_when_quiet);
+	f->post.run = flush_posted;
 	loop_post(loop, &f->post);
 }
 

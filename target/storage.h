@@ -42,11 +42,13 @@ struct storage_flush {
 	unsigned failed;                       /* volumes that could not be flushed; logged */
 	unsigned left;                         /* flushes under way */
 	struct loop_post post;                 /* brings done */
+	struct loop_timer timer;               /* until units have stopped what they do */
 	struct storage *storage;
 	struct loop *loop;
 };
 
-/* Flushes every volume that has a cache, on the calling loop. Keeps `f` until done. */
+/* Ends what units do on their own, then flushes every volume that has a cache, on the calling loop.
+ * Keeps `f` until done. */
 void storage_flush(struct storage *s, struct loop *loop, struct storage_flush *f);
 
 /* Closes the channels of one loop, on which nothing is in flight; on its thread, or when it does

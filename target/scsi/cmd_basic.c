@@ -3,6 +3,7 @@
  * TEST UNIT READY, REQUEST SENSE and START STOP UNIT.
  */
 #include "target/scsi/command.h"
+#include "target/scsi/sanitize.h"
 
 #include <string.h>
 
@@ -22,6 +23,8 @@ static struct scsi_cause sense_now(struct scsi_task *task)
 	attention = scsi_itl_take(task->itl);
 	if (attention)
 		return sense_attention(attention);
+	if (task->lun && __atomic_load_n(&task->lun->sanitize, __ATOMIC_ACQUIRE)) /* SBC-3 4.11.2 */
+		return scsi_sanitize_cause(__atomic_load_n(&task->lun->sanitize, __ATOMIC_ACQUIRE));
 	if (task->lun && !scsi_lun_loaded(task->lun))
 		return sense_cause(SENSE_NO_MEDIUM);
 	return sense_cause(SENSE_NONE);

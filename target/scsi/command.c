@@ -7,6 +7,7 @@
 #include "target/scsi/command.h"
 
 #include "target/scsi/reservation.h"
+#include "target/scsi/sanitize.h"
 
 #include "target/scsi/order.h"
 
@@ -210,6 +211,21 @@ static bool check_range(struct scsi_task *task)
 	return true;
 }
 
+/* SBC-3 4.11.2 and 4.11.4: what is let pass while the medium is sanitized, and when that failed. */
+static bool check_sanitize(struct scsi_task *task)
+{
+	uint32_t state = __atomic_load_n(&task->lun->sanitize, __ATOMIC_ACQUIRE);
+	struct scsi_cause cause;
+
+	if (!state || (task->cmd->flags & CMD_ALWAYS))
+		return true;
+	if ((task->cmd->flags & CMD_SANITIZE) && !(state & SANITIZE_RUNNING))
+		return true;
+	cause = scsi_sanitize_cause(state);
+	scsi_task_fail_cause(task, &cause);
+	return false;
+}
+
 static bool check_unit(struct scsi_task *task)
 {
 	const struct scsi_command *cmd = task->cmd;
@@ -217,6 +233,8 @@ static bool check_unit(struct scsi_task *task)
 
 	if (!lun) /* the well-known one, or a command that is answered everywhere */
 		return true;
+	if (!check_sanitize(task))
+		return false;
 	if ((cmd->flags & CMD_MEDIUM) && !scsi_lun_loaded(lun)) {
 		scsi_task_fail(task, SENSE_NO_MEDIUM);
 		return false;

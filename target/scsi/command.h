@@ -26,6 +26,7 @@ enum scsi_command_flags {
 	CMD_CAPPED = 1u << 4,     /* at most MAXIMUM TRANSFER LENGTH blocks, SBC-3 6.6.4 */
 	CMD_ZERO_256 = 1u << 5,   /* length 0 means 256 blocks, SBC-3 5.9 */
 	CMD_THIN = 1u << 6,       /* only where UNMAP is offered */
+	CMD_SANITIZE = 1u << 7,   /* also in a sanitize failure, SBC-3 4.11.4 */
 };
 
 /*
@@ -173,6 +174,12 @@ static inline bool scsi_lun_mode(const struct scsi_lun *lun, enum scsi_mode_bit 
 	return __atomic_load_n(&lun->modes, __ATOMIC_RELAXED) & bit;
 }
 
+/* Whether each write is to be durable, for the cache is switched off (SBC-3 6.5.5). */
+static inline bool scsi_lun_through(const struct scsi_lun *lun)
+{
+	return (lun->modes_may & MODE_WCE) && !scsi_lun_mode(lun, MODE_WCE);
+}
+
 /* Whether the unit's medium is there. */
 static inline bool scsi_lun_loaded(const struct scsi_lun *lun)
 {
@@ -207,6 +214,12 @@ void scsi_cmd_mode_select(struct scsi_task *task);
 void scsi_cmd_prevent_allow(struct scsi_task *task);
 /* READ DEFECT DATA(10) and (12), SBC-3 5.17 and 5.18. */
 void scsi_cmd_read_defects(struct scsi_task *task);
+/* SANITIZE: OVERWRITE, SBC-3 5.24.2.2. */
+void scsi_cmd_sanitize_overwrite(struct scsi_task *task);
+/* SANITIZE: BLOCK ERASE, SBC-3 5.24.2.3. */
+void scsi_cmd_sanitize_erase(struct scsi_task *task);
+/* SANITIZE: EXIT FAILURE MODE, SBC-3 5.24.2.5. */
+void scsi_cmd_sanitize_exit(struct scsi_task *task);
 /* REPORT SUPPORTED OPERATION CODES, SPC-4 6.35. */
 void scsi_cmd_report_opcodes(struct scsi_task *task);
 /* REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS, SPC-4 6.36. */

@@ -17,7 +17,8 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/cmd_pr_in.c target/scsi/mode.h \
 	target/scsi/cmd_mode_select.c target/scsi/tell.h target/scsi/tell.c \
 	target/scsi/record.h target/scsi/record.c target/scsi/cmd_prevent.c \
-	target/scsi/cmd_defect.c
+	target/scsi/cmd_defect.c target/scsi/sanitize.h target/scsi/sanitize.c \
+	target/scsi/cmd_sanitize.c
 
 if HAVE_CMOCKA
 SCSI_TESTPORT = tests/unit/scsi_testport.h tests/unit/scsi_testport.c
@@ -32,6 +33,12 @@ tests_unit_test_scsi_info_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_rw
 tests_unit_test_scsi_rw_SOURCES = tests/unit/test_scsi_rw.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_rw_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_mode
+tests_unit_test_scsi_mode_SOURCES = tests/unit/test_scsi_mode.c $(SCSI_TESTPORT)
+tests_unit_test_scsi_mode_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_sanitize
+tests_unit_test_scsi_sanitize_SOURCES = tests/unit/test_scsi_sanitize.c $(SCSI_TESTPORT)
+tests_unit_test_scsi_sanitize_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_tmf
 tests_unit_test_scsi_tmf_SOURCES = tests/unit/test_scsi_tmf.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_tmf_LDADD = $(SCSI_TEST_LIBS)

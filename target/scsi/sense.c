@@ -37,11 +37,13 @@ struct scsi_cause sense_attention(uint16_t code)
 static void build_pointer(uint8_t *p, const struct scsi_cause *cause)
 {
 	p[0] = 0x80;
+	be16_store(p + 1, cause->byte);
+	if (cause->pointer == POINTER_PROGRESS) /* SPC-4 4.5.2.4.4 */
+		return;
 	if (cause->pointer == POINTER_CDB)
 		p[0] |= 0x40;
 	if (cause->bit >= 0)
 		p[0] |= (uint8_t)(0x08 | cause->bit);
-	be16_store(p + 1, cause->byte);
 }
 
 /* SPC-4 4.5.3 */

@@ -10,6 +10,7 @@
 #include "target/scsi/fence.h"
 #include "target/scsi/order.h"
 #include "target/scsi/port.h"
+#include "target/scsi/sanitize.h"
 
 #include "common/own.h"
 #include "common/stat.h"
@@ -405,6 +406,15 @@ void scsi_task_io_buf(struct scsi_task *task, struct loop_buf *buf)
 
 void scsi_task_io_go(struct scsi_task *task, void (*next)(struct scsi_task *task))
 {
+	struct scsi_lun *lun = task->lun;
+	uint32_t sanitize = __atomic_load_n(&lun->sanitize, __ATOMIC_ACQUIRE);
+
+	if (sanitize & SANITIZE_RUNNING) { /* SBC-3 4.11.2: it began behind our back */
+		struct scsi_cause cause = scsi_sanitize_cause(sanitize);
+
+		scsi_task_fail_cause(task, &cause);
+		return;
+	}
 	task->next = next;
 	if (io_writes(&task->io) && !task->fence) {
 		if (scsi_fence_near(task) && scsi_fence_holds(task))
@@ -413,8 +423,7 @@ void scsi_task_io_go(struct scsi_task *task, void (*next)(struct scsi_task *task
 		task->write_to = task->io.off + task->io.len;
 	}
 	task->owner = SCSI_OWNER_VOLUME;
-	if ((task->io.op == VOL_WRITE || task->io.op == VOL_ZERO) &&
-		!scsi_lun_mode(task->lun, MODE_WCE)) /* SBC-3 6.5.5 */
+	if ((task->io.op == VOL_WRITE || task->io.op == VOL_ZERO) && scsi_lun_through(lun))
 		task->io.flags |= VOL_FUA;
 	vol_submit(task->chan, &task->io);
 }

@@ -31,6 +31,8 @@ import tapout  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:conform"
 TEST_SECONDS = 60 * float(os.environ.get("KURA_TEST_SLOW", "1"))
+# It sleeps for a minute between two looks whether the operation is over.
+LONG = ("ALL.Sanitize.Reset",)
 FAMILY = "ALL."
 IN_PART = "in part:"
 
@@ -134,7 +136,8 @@ def run_cu(name, urls):
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace",
-                              timeout=TEST_SECONDS, preexec_fn=kurad.die_with_parent)
+                              timeout=TEST_SECONDS * (2 if name in LONG else 1),
+                              preexec_fn=kurad.die_with_parent)
     except subprocess.TimeoutExpired as late:
         text = (late.stdout or b"").decode("utf-8", "replace")
         return "fail", f"no end after {TEST_SECONDS} s\n" + "\n".join(text.splitlines()[-4:])
