@@ -174,18 +174,18 @@ struct tp *tp_new(const struct tp_conf *conf)
 	return tp;
 }
 
-/* A post to a loop that has had its turn shows in its next one only: two quiet rounds are the end.
- */
+/* A turn of one loop may be followed by one of another, to which it has posted. */
 void tp_run(struct tp *tp)
 {
-	unsigned quiet = 0;
+	bool busy = true;
 
-	for (unsigned turns = 0; quiet < 2; turns++) {
+	for (unsigned turns = 0; busy; turns++) {
 		assert_true(turns < 10000);
-		quiet++;
+		busy = false;
 		for (unsigned i = 0; i < TP_LOOPS; i++)
-			if (sim_turn(tp->loop[i]))
-				quiet = 0;
+			busy |= sim_turn(tp->loop[i]);
+		for (unsigned i = 0; i < TP_LOOPS; i++)
+			busy |= sim_next_timer_ms(tp->loop[i]) == 0;
 	}
 }
 
@@ -242,7 +242,7 @@ void tp_start(struct tp *tp, unsigned n, struct tp_cmd *c, const uint8_t *cdb, s
 	scsi_task_init(t);
 	t->tag = tag;
 	memcpy(t->lun_field, lun_field, 8);
-	t->attr = SCSI_ATTR_SIMPLE;
+	t->attr = c->attr ? c->attr : SCSI_ATTR_SIMPLE;
 	memcpy(t->cdb, cdb, len);
 	t->cdb_len = len < 16 ? 16 : (uint16_t)len;
 	t->in_room = in_room;

@@ -48,13 +48,14 @@ struct tp {
 struct tp_cmd {
 	struct scsi_task task;
 	struct tp *tp;
-	uint8_t *out;    /* data-out */
-	unsigned pieces; /* in how many pieces it is given, 0: one */
-	bool hold_data;  /* do not answer get_data until tp_give */
-	int data_err;    /* what scsi_task_data says */
-	uint32_t asked;  /* what get_data asked for, 0: nothing */
-	unsigned done;   /* times that done() came */
-	bool inside;     /* scsi_task_submit is on the stack: done() must not come */
+	uint8_t *out;        /* data-out */
+	unsigned pieces;     /* in how many pieces it is given, 0: one */
+	bool hold_data;      /* do not answer get_data until tp_give */
+	enum scsi_attr attr; /* UNTAGGED: it is sent as SIMPLE */
+	int data_err;        /* what scsi_task_data says */
+	uint32_t asked;      /* what get_data asked for, 0: nothing */
+	unsigned done;       /* times that done() came */
+	bool inside;         /* scsi_task_submit is on the stack: done() must not come */
 	struct iovec iov[8];
 	struct loop_hook later;
 };
