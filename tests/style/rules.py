@@ -199,9 +199,10 @@ def citations(tree):
 # ---- the manual and the table of keys
 
 KEYS, MANUAL = "config/keys.def", "man/kura.conf.5"
-ROW = re.compile(r'^(KEY|LIST)\((\w+),\s*(\w+)(?:,\s*(\w+),\s*(NULL|"[^"]*"))?', re.MULTILINE)
+ROW = re.compile(r'^(KEY|LIST|GROUP)\((\w+),\s*(\w+)(?:,\s*(\w+),\s*(NULL|"[^"]*"))?', re.MULTILINE)
 SECTIONS = {"config": "The whole file", "portal": "Portals", "volume": "Volumes",
-            "layer": "Layers", "target": "Targets", "lun": "LUNs", "initiator": "Initiators"}
+            "layer": "Layers", "target": "Targets", "lun": "LUNs", "initiator": "Initiators",
+            "auth": "Authentication"}
 
 
 def manual_items(tree):
@@ -221,7 +222,7 @@ def manual_items(tree):
 def promised(row):
     """What the manual has to say of a key's default, or "" when there is nothing to say."""
     default = row[5]
-    if row[1] == "LIST" or row[4] == "SIZE" or default in (None, '""'):
+    if row[1] != "KEY" or row[4] == "SIZE" or default in (None, '""'):
         return ""
     return "Must be given" if default == "NULL" else f"({default[1:-1]})"
 
