@@ -132,6 +132,9 @@ static bool request_ends(const struct res_request *req, const struct scsi_task *
 
 static void nexus_fell(const struct res_request *req, struct scsi_nexus *nexus)
 {
+	for (unsigned i = 0; i < nexus->itl_count; i++)
+		if (nexus->itl[i].lun->res == req->res)
+			scsi_itl_allow(&nexus->itl[i]); /* SPC-4 5.13.11.2.6 h) */
 	list_for_each_safe (t, &nexus->tasks) {
 		struct scsi_task *task = container_of(t, struct scsi_task, node);
 

@@ -143,6 +143,7 @@ struct tp *tp_new_fresh(const struct tp_conf *conf)
 	struct scsi_lun_conf lc = { .vendor = "KURA",
 		.product = "TEST DISK",
 		.revision = "0.1",
+		.state_dir = conf->state_dir,
 		.readonly = conf->readonly,
 		.removable = conf->removable,
 		.thin = conf->thin };

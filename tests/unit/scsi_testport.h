@@ -30,6 +30,7 @@ struct tp_conf {
 	const char *layer, *options; /* one layer over the store, or NULL */
 	const char *path;            /* a file volume there instead of memory */
 	uint64_t data_max;           /* of the loops, 0: theirs */
+	const char *state_dir;       /* where units keep what outlives them, or NULL */
 };
 
 struct tp {
