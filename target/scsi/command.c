@@ -6,6 +6,7 @@
  */
 #include "target/scsi/command.h"
 
+#include "target/scsi/alua.h"
 #include "target/scsi/reservation.h"
 #include "target/scsi/sanitize.h"
 
@@ -211,6 +212,16 @@ static bool check_range(struct scsi_task *task)
 	return true;
 }
 
+static bool check_access(struct scsi_task *task)
+{
+	enum scsi_sense why;
+
+	if (scsi_alua_admits(task, &why))
+		return true;
+	scsi_task_fail(task, why);
+	return false;
+}
+
 /* SBC-3 4.11.2 and 4.11.4: what is let pass while the medium is sanitized, and when that failed. */
 static bool check_sanitize(struct scsi_task *task)
 {
@@ -233,7 +244,7 @@ static bool check_unit(struct scsi_task *task)
 
 	if (!lun) /* the well-known one, or a command that is answered everywhere */
 		return true;
-	if (!check_sanitize(task))
+	if (!check_access(task) || !check_sanitize(task))
 		return false;
 	if ((cmd->flags & CMD_MEDIUM) && !scsi_lun_loaded(lun)) {
 		scsi_task_fail(task, SENSE_NO_MEDIUM);

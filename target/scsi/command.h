@@ -20,13 +20,14 @@
 
 enum scsi_command_flags {
 	CMD_ALWAYS = 1u << 0, /* answers for LUNs that are not there, and past unit attentions */
-	CMD_WELL_KNOWN = 1u << 1, /* the REPORT LUNS well-known LUN has it, SPC-4 8.2 */
-	CMD_MEDIUM = 1u << 2,     /* needs a medium */
-	CMD_WRITES = 1u << 3,     /* refused on a write-protected unit */
-	CMD_CAPPED = 1u << 4,     /* at most MAXIMUM TRANSFER LENGTH blocks, SBC-3 6.6.4 */
-	CMD_ZERO_256 = 1u << 5,   /* length 0 means 256 blocks, SBC-3 5.9 */
-	CMD_THIN = 1u << 6,       /* only where UNMAP is offered */
-	CMD_SANITIZE = 1u << 7,   /* also in a sanitize failure, SBC-3 4.11.4 */
+	CMD_WELL_KNOWN = 1u << 1,  /* the REPORT LUNS well-known LUN has it, SPC-4 8.2 */
+	CMD_MEDIUM = 1u << 2,      /* needs a medium */
+	CMD_WRITES = 1u << 3,      /* refused on a write-protected unit */
+	CMD_CAPPED = 1u << 4,      /* at most MAXIMUM TRANSFER LENGTH blocks, SBC-3 6.6.4 */
+	CMD_ZERO_256 = 1u << 5,    /* length 0 means 256 blocks, SBC-3 5.9 */
+	CMD_THIN = 1u << 6,        /* only where UNMAP is offered */
+	CMD_SANITIZE = 1u << 7,    /* also in a sanitize failure, SBC-3 4.11.4 */
+	CMD_UNAVAILABLE = 1u << 8, /* also by an unavailable target port, SPC-4 5.15.2.4.5 */
 };
 
 /*
@@ -220,6 +221,10 @@ void scsi_cmd_sanitize_overwrite(struct scsi_task *task);
 void scsi_cmd_sanitize_erase(struct scsi_task *task);
 /* SANITIZE: EXIT FAILURE MODE, SBC-3 5.24.2.5. */
 void scsi_cmd_sanitize_exit(struct scsi_task *task);
+/* REPORT TARGET PORT GROUPS, SPC-4 6.37. */
+void scsi_cmd_report_groups(struct scsi_task *task);
+/* SET TARGET PORT GROUPS, SPC-4 6.45. */
+void scsi_cmd_set_groups(struct scsi_task *task);
 /* REPORT SUPPORTED OPERATION CODES, SPC-4 6.35. */
 void scsi_cmd_report_opcodes(struct scsi_task *task);
 /* REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS, SPC-4 6.36. */

@@ -18,7 +18,7 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/cmd_mode_select.c target/scsi/tell.h target/scsi/tell.c \
 	target/scsi/record.h target/scsi/record.c target/scsi/cmd_prevent.c \
 	target/scsi/cmd_defect.c target/scsi/sanitize.h target/scsi/sanitize.c \
-	target/scsi/cmd_sanitize.c
+	target/scsi/cmd_sanitize.c target/scsi/alua.h target/scsi/cmd_alua.c
 
 if HAVE_CMOCKA
 SCSI_TESTPORT = tests/unit/scsi_testport.h tests/unit/scsi_testport.c
@@ -27,6 +27,18 @@ SCSI_TEST_LIBS = target/scsi/libscsi.a volume/libvolume.a target/loop/libloop.a 
 check_PROGRAMS += tests/unit/test_scsi_check
 tests_unit_test_scsi_check_SOURCES = tests/unit/test_scsi_check.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_check_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_reservation
+tests_unit_test_reservation_SOURCES = tests/unit/test_reservation.c tests/unit/pr.h \
+	$(SCSI_TESTPORT)
+tests_unit_test_reservation_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_reservation_matrix
+tests_unit_test_reservation_matrix_SOURCES = tests/unit/test_reservation_matrix.c tests/unit/pr.h \
+	$(SCSI_TESTPORT)
+tests_unit_test_reservation_matrix_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_reservation_file
+tests_unit_test_reservation_file_SOURCES = tests/unit/test_reservation_file.c tests/unit/pr.h \
+	$(SCSI_TESTPORT)
+tests_unit_test_reservation_file_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_info
 tests_unit_test_scsi_info_SOURCES = tests/unit/test_scsi_info.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_info_LDADD = $(SCSI_TEST_LIBS)
@@ -39,6 +51,9 @@ tests_unit_test_scsi_mode_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_sanitize
 tests_unit_test_scsi_sanitize_SOURCES = tests/unit/test_scsi_sanitize.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_sanitize_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_alua
+tests_unit_test_scsi_alua_SOURCES = tests/unit/test_scsi_alua.c $(SCSI_TESTPORT)
+tests_unit_test_scsi_alua_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_tmf
 tests_unit_test_scsi_tmf_SOURCES = tests/unit/test_scsi_tmf.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_tmf_LDADD = $(SCSI_TEST_LIBS)

@@ -11,16 +11,17 @@
 struct tell {
 	struct scsi_everywhere everywhere;
 	struct scsi_task *task;
-	const struct scsi_target *target; /* only nexuses of it, or NULL */
 	uint16_t code;
+	bool (*concerns)(const struct scsi_task *task, const struct scsi_nexus *nexus,
+		const struct scsi_lun *lun);
 	void (*next)(struct scsi_task *task);
 };
 
-static bool tell_concerns(const struct tell *t, const struct scsi_nexus *nexus)
+static void tell_nexus(const struct tell *t, struct scsi_nexus *nexus)
 {
-	if (nexus == t->task->nexus)
-		return false;
-	return !t->target || nexus->target == t->target;
+	for (unsigned i = 0; i < nexus->itl_count; i++)
+		if (t->concerns(t->task, nexus, nexus->itl[i].lun))
+			scsi_nexus_attention(nexus, nexus->itl[i].lun, t->code);
 }
 
 static void tell_each(struct scsi_everywhere *e, struct loop *loop)
@@ -29,10 +30,7 @@ static void tell_each(struct scsi_everywhere *e, struct loop *loop)
 	struct scsi_member *m = scsi_member_of(e->domain, loop);
 
 	list_for_each (n, &m->nexuses) {
-		struct scsi_nexus *nexus = container_of(n, struct scsi_nexus, node);
-
-		if (tell_concerns(t, nexus))
-			scsi_nexus_attention(nexus, t->task->lun, t->code);
+		tell_nexus(t, container_of(n, struct scsi_nexus, node));
 	}
 }
 
@@ -49,7 +47,9 @@ static void tell_done(struct scsi_everywhere *e)
 		next(task);
 }
 
-void scsi_tell_target(struct scsi_task *task, const struct scsi_target *target, uint16_t code,
+void scsi_tell_those(struct scsi_task *task, uint16_t code,
+	bool (*concerns)(const struct scsi_task *task, const struct scsi_nexus *nexus,
+		const struct scsi_lun *lun),
 	void (*next)(struct scsi_task *task))
 {
 	struct tell *t = calloc(1, sizeof *t);
@@ -59,15 +59,21 @@ void scsi_tell_target(struct scsi_task *task, const struct scsi_target *target, 
 		return;
 	}
 	t->task = task;
-	t->target = target;
 	t->code = code;
+	t->concerns = concerns;
 	t->next = next;
 	t->everywhere.each = tell_each;
 	t->everywhere.done = tell_done;
 	scsi_everywhere_from(task->nexus->domain, task->nexus->loop, &t->everywhere, false);
 }
 
+static bool others(
+	const struct scsi_task *task, const struct scsi_nexus *nexus, const struct scsi_lun *lun)
+{
+	return nexus != task->nexus && lun == task->lun;
+}
+
 void scsi_tell_others(struct scsi_task *task, uint16_t code, void (*next)(struct scsi_task *task))
 {
-	scsi_tell_target(task, NULL, code, next);
+	scsi_tell_those(task, code, others, next);
 }

@@ -12,8 +12,11 @@
  * calls next, never inside; no memory: the task ends as busy. An abort ends it instead. */
 void scsi_tell_others(struct scsi_task *task, uint16_t code, void (*next)(struct scsi_task *task));
 
-/* The same for those of them alone that reach the unit through `target`. */
-void scsi_tell_target(struct scsi_task *task, const struct scsi_target *target, uint16_t code,
+/* The same for the units and nexuses alone that `concerns` says are meant; it is asked on their
+ * loop and looks at nothing that changes. */
+void scsi_tell_those(struct scsi_task *task, uint16_t code,
+	bool (*concerns)(const struct scsi_task *task, const struct scsi_nexus *nexus,
+		const struct scsi_lun *lun),
 	void (*next)(struct scsi_task *task));
 
 #endif

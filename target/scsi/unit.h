@@ -35,16 +35,16 @@ struct scsi_lun {
 	struct scsi_domain *domain;
 	struct vol *vol;
 	struct scsi_reservation *res; /* a share of the volume's */
-	struct vol_info info; /* as it was when the unit was made */
-	uint64_t blocks;      /* capacity */
-	uint32_t block_size;  /* bytes */
-	uint8_t block_shift;  /* log2 of it */
-	uint32_t cap_blocks;  /* MAXIMUM TRANSFER LENGTH, SBC-3 6.6.4 */
-	bool readonly;        /* write protected */
-	bool removable;       /* the medium can be ejected */
-	bool thin;            /* LBPME: UNMAP is offered */
-	uint32_t medium;      /* times it was loaded << 1 | it is ejected; atomic */
-	char vendor[8];       /* padded with spaces, SPC-4 4.4.1 */
+	struct vol_info info;         /* as it was when the unit was made */
+	uint64_t blocks;              /* capacity */
+	uint32_t block_size;          /* bytes */
+	uint8_t block_shift;          /* log2 of it */
+	uint32_t cap_blocks;          /* MAXIMUM TRANSFER LENGTH, SBC-3 6.6.4 */
+	bool readonly;                /* write protected */
+	bool removable;               /* the medium can be ejected */
+	bool thin;                    /* LBPME: UNMAP is offered */
+	uint32_t medium;              /* times it was loaded << 1 | it is ejected; atomic */
+	char vendor[8];               /* padded with spaces, SPC-4 4.4.1 */
 	char product[16];
 	char revision[4];
 	char serial[65];
@@ -88,6 +88,7 @@ struct scsi_target {
 	uint16_t rel_port; /* relative target port identifier */
 	struct scsi_map *map;
 	struct list node; /* in the domain's targets */
+	uint32_t alua;    /* enum scsi_alua_state, and << 8 enum scsi_alua_cause; atomic */
 };
 
 /* One loop's SCSI side. */
@@ -107,8 +108,8 @@ struct scsi_member {
 
 struct scsi_domain {
 	unsigned count;
-	struct list luns;    /* scsi_lun.node; fixed before the loops run */
-	struct list targets; /* scsi_target.node; the same */
+	struct list luns;         /* scsi_lun.node; fixed before the loops run */
+	struct list targets;      /* scsi_target.node; the same */
 	struct list reservations; /* scsi_reservation.node, one per volume; the same */
 	struct scsi_member member[SCSI_LOOPS_MAX];
 };

@@ -94,6 +94,8 @@ static void vpd_identity(const struct scsi_task *task, struct span_writer *w)
 		put_unit(task->lun, w);
 	be16_store(number + 2, target->rel_port);
 	put_designator(w, CODE_BINARY, ASSOCIATED_PORT | 0x04, number, sizeof number);
+	/* SPC-4 7.8.6.9: the port is a group of its own */
+	put_designator(w, CODE_BINARY, ASSOCIATED_PORT | 0x05, number, sizeof number);
 	put_name(w, ASSOCIATED_PORT, target->port_name);
 	put_name(w, ASSOCIATED_TARGET, target->iqn);
 }

@@ -425,7 +425,7 @@ static void test_write_protection_of_every_row(void **state)
 		tp_exec(tp, &c, cdb, rows[r].len, 0, NULL, 0);
 		assert_sense(&c, 0x7, 0x27, 0x00);
 	}
-	assert_int_equal(writing, 13);
+	assert_int_equal(writing, 16);
 }
 
 static void test_no_medium(void **state)

@@ -61,7 +61,7 @@ static void test_inquiry_standard(void **state)
 	ASK(tp, &c, 3, 2, 0, 0x12, 0, 0, 4, 0, 0);
 	p = c.task.in_data;
 	assert_int_equal(c.task.in_len, 96);
-	assert_memory_equal(p, "\x00\x00\x06\x12\x5b\x00\x00\x02", 8);
+	assert_memory_equal(p, "\x00\x00\x06\x12\x5b\x30\x00\x02", 8);
 	assert_memory_equal(p + 8, "KURA    TEST DISK       0.1 ", 28);
 	assert_memory_equal(p + 58, "\x00\xa0\x04\x60\x04\xc0\x09\x60\x00\x00", 10);
 	tp_exec(tp, &c, CDB_(0x12, 0, 0x80, 0, 96, 0), ROOM, NULL, 0); /* page code without EVPD */
@@ -137,6 +137,7 @@ static void test_vpd_identity(void **state)
 	p = designator(p, 0x01, 0x03, "\x38\x77\xef\x23\x57\x53\xca\x8a", 8);
 	p = designator(p, 0x02, 0x01, "KURA    c0ffee001234432188880123456789ab", 40);
 	p = designator(p, 0x51, 0x94, "\0\0\0\x01", 4);
+	p = designator(p, 0x51, 0x95, "\0\0\0\x01", 4);
 	p = designator(p, 0x53, 0x98, TP_TARGET ",t,0x0001\0\0", 36);
 	p = designator(p, 0x53, 0xa8, TP_TARGET "\0\0", 28);
 	assert_ptr_equal(p, c.task.in_data + c.task.in_len);
