@@ -2,8 +2,8 @@
 /*
  * fuzz_cdb.c: SCSI commands of any bytes on a volume in memory, through a port of the fuzzer's own.
  *
- * An input is a row of commands, several of them under way at once, with data, with task management
- * in between, and in the end the loss of the nexus with whatever is still open.
+ * An input is a row of commands of two nexuses, several of them under way at once, with data, with
+ * task management in between, and in the end the loss of both with whatever is still open.
  */
 #include "tests/fuzz/world.h"
 
@@ -21,7 +21,9 @@ struct command {
 
 static struct command commands[TASKS_MAX];
 static uint8_t payload[DATA_MAX];
-static bool drained, tmf_open;
+static struct scsi_nexus nexuses[2];
+static unsigned drained;
+static bool tmf_open;
 
 static void port_get_data(struct scsi_task *task, uint32_t len)
 {
@@ -55,7 +57,7 @@ static const struct scsi_port_ops port = { .get_data = port_get_data, .done = po
 static void nexus_drained(struct scsi_nexus *nexus)
 {
 	(void)nexus;
-	drained = true;
+	drained++;
 }
 
 static void tmf_done(struct scsi_tmf *tmf)
@@ -169,31 +171,99 @@ static void manage(struct fuzz_in *in, struct world *w, struct scsi_nexus *nexus
 }
 
 /* Ends whatever is open: a port that lost its initiator gives no more data. */
-static void lose_nexus(struct world *w, struct scsi_nexus *nexus)
+static void lose_nexuses(struct world *w)
 {
-	drained = false;
-	scsi_nexus_close(nexus, nexus_drained);
+	drained = 0;
+	scsi_nexus_close(&nexuses[0], nexus_drained);
+	scsi_nexus_close(&nexuses[1], nexus_drained);
 	sim_run(w->loop);
-	fuzz_check(drained && !tmf_open);
+	fuzz_check(drained == 2 && !tmf_open);
 	for (unsigned i = 0; i < TASKS_MAX; i++)
 		fuzz_check(!commands[i].open);
+}
+
+/* One command of our own, to its end, whatever that is. */
+static void carry_out(
+	struct world *w, const uint8_t *cdb, size_t len, uint8_t *out, uint32_t out_len)
+{
+	struct command *c = &commands[0];
+	struct scsi_task *task = &c->task;
+
+	memset(task->lun_field, 0, sizeof(task->lun_field));
+	memset(task->cdb, 0, sizeof(task->cdb));
+	memcpy(task->cdb, cdb, len);
+	task->cdb_len = 16;
+	task->attr = SCSI_ATTR_SIMPLE;
+	task->tag = 0;
+	task->in_room = 0;
+	task->out_room = out_len;
+	task->out_iov = NULL;
+	task->out_iovcnt = 0;
+	task->out_len = 0;
+	task->out_buf = NULL;
+	c->open = true;
+	c->wanted = false;
+	scsi_task_submit(&nexuses[0], task);
+	sim_run(w->loop);
+	if (c->wanted) {
+		c->wanted = false;
+		c->iov[0] = (struct iovec){ out, c->want };
+		task->out_iov = c->iov;
+		task->out_iovcnt = 1;
+		task->out_len = c->want;
+		scsi_task_data(task, 0);
+		sim_run(w->loop);
+	}
+	fuzz_check(!c->open);
+}
+
+/*
+ * The unit lives from input to input; this takes back what the last one did to it: a medium that
+ * was unloaded, reservations, mode pages.
+ */
+static void tidy_up(struct world *w)
+{
+	static const uint8_t ready[6], load[6] = { 0x1b, 0, 0, 0, 3 };
+	static const uint8_t enrol[10] = { 0x5f, 6, 0, 0, 0, 0, 0, 0, 24 };
+	static const uint8_t clear[10] = { 0x5f, 3, 0, 0, 0, 0, 0, 0, 24 };
+	static const uint8_t select[6] = { 0x15, 0x10, 0, 0, 16 };
+	uint8_t keys[24] = { 0 }, control[16] = { 0, 0, 0, 0, 0x0a, 0x0a, 0x20, 0x10 };
+
+	keys[15] = 1; /* the new key of the first, */
+	carry_out(w, ready, sizeof(ready), NULL, 0);
+	carry_out(w, load, sizeof(load), NULL, 0);
+	carry_out(w, ready, sizeof(ready), NULL, 0);
+	carry_out(w, enrol, sizeof(enrol), keys, sizeof(keys));
+	keys[15] = 0;
+	keys[7] = 1; /* and the key of the second */
+	carry_out(w, clear, sizeof(clear), keys, sizeof(keys));
+	carry_out(w, select, sizeof(select), control, sizeof(control));
+}
+
+static void gain_nexuses(struct world *w)
+{
+	memset(nexuses, 0, sizeof(nexuses));
+	scsi_nexus_open(&nexuses[0], w->domain, w->loop, w->target,
+		"iqn.2026-11.kura.test:fuzzer,i,0x00023d000001", &port);
+	scsi_nexus_open(&nexuses[1], w->domain, w->loop, w->target,
+		"iqn.2026-11.kura.test:fuzzer,i,0x00023d000002", &port);
+	tidy_up(w);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world *w = world_get();
 	struct fuzz_in in = { data, size };
-	struct scsi_nexus nexus = { 0 };
 
-	scsi_nexus_open(&nexus, w->domain, w->loop, w->target,
-		"iqn.2026-11.kura.test:fuzzer,i,0x00023d000001", &port);
+	gain_nexuses(w);
 	for (uint64_t tag = 0; in.left > 0 && tag < ORDERS; tag++) {
 		uint8_t order = fuzz_u8(&in);
+		struct scsi_nexus *nexus = &nexuses[order >> 3 & 1];
 
 		if (order < 0x90)
-			submit(&in, &nexus, tag);
+			submit(&in, nexus, tag);
 		else if (order < 0xa0)
-			manage(&in, w, &nexus);
+			manage(&in, w, nexus);
 		else if (order < 0xd0)
 			give_data(&in, order);
 		if (order & 1)
@@ -203,6 +273,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (order & 4)
 			sim_run(w->loop);
 	}
-	lose_nexus(w, &nexus);
+	lose_nexuses(w);
 	return 0;
 }
