@@ -375,6 +375,21 @@ static void check_initiators(const struct cfg_target *t, unsigned ti, struct cfg
 	report_twins(&x, r, "write each initiator once");
 }
 
+/* The secrets of a target and of those who come to it. */
+static void check_auths(const struct cfg_target *t, unsigned ti, struct cfg_report *r)
+{
+	char path[CFG_PATH_LEN];
+
+	snprintf(path, sizeof path, "targets[%u].auth", ti);
+	if (t->auth)
+		cfg_check_auth(t->auth, path, r);
+	for (unsigned i = 0; i < t->initiator_count; i++) {
+		snprintf(path, sizeof path, "targets[%u].initiators[%u].auth", ti, i);
+		if (t->initiators[i].auth)
+			cfg_check_auth(t->initiators[i].auth, path, r);
+	}
+}
+
 static void warn_target(const struct cfg_target *t, unsigned ti, struct cfg_report *r)
 {
 	char path[CFG_PATH_LEN];
@@ -412,6 +427,7 @@ static void check_targets(
 		index_add(&names, t->name, t->where.line, UINT32_MAX, "targets[%u].name", i);
 		check_luns(&c, t, i);
 		check_initiators(t, i, r);
+		check_auths(t, i, r);
 		warn_target(t, i, r);
 	}
 	report_twins(&names, r, "give each target a name of its own");
@@ -426,6 +442,8 @@ void cfg_check(const struct config *cfg, struct cfg_report *r)
 	struct index own_cleanup(index_fini) volumes = { 0 };
 
 	check_portals(cfg, r);
+	if (cfg->discovery_auth)
+		cfg_check_auth(cfg->discovery_auth, "discovery_auth", r);
 	check_volumes(cfg, r, &volumes);
 	check_targets(cfg, r, &volumes);
 }

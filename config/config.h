@@ -58,6 +58,18 @@ struct cfg_volume {
 	unsigned layer_count;
 };
 
+/* CHAP: what somebody who comes has to prove, and what we prove in turn. */
+struct cfg_auth {
+	struct cfg_where where;
+	char *user;
+	char *secret;             /* from here or from secret_file; wiped when freed */
+	char *secret_file;        /* or NULL */
+	char *mutual_user;        /* NULL: we do not prove ourselves */
+	char *mutual_secret;      /* from here or from mutual_secret_file; the same */
+	char *mutual_secret_file; /* or NULL */
+	char *algorithms;         /* words, best first */
+};
+
 struct cfg_lun {
 	struct cfg_where where;
 	uint16_t lun;   /* 0..16383 */
@@ -72,13 +84,15 @@ struct cfg_lun {
 
 struct cfg_initiator {
 	struct cfg_where where;
-	char *name; /* exact, lower case, or "*" */
+	char *name;            /* exact, lower case, or "*" */
+	struct cfg_auth *auth; /* or NULL: the target's */
 };
 
 struct cfg_target {
 	struct cfg_where where;
-	char *name;  /* iqn., eui. or naa. name, normalised */
-	char *alias; /* or NULL */
+	char *name;            /* iqn., eui. or naa. name, normalised */
+	char *alias;           /* or NULL */
+	struct cfg_auth *auth; /* or NULL: no secret is asked for */
 	struct cfg_lun *luns;
 	unsigned lun_count;
 	struct cfg_initiator *initiators;
@@ -93,16 +107,17 @@ struct config {
 	unsigned volume_count;
 	struct cfg_target *targets;
 	unsigned target_count;
-	unsigned loops;                /* 0: one per core */
-	char *engine;                  /* "auto", "uring", "aio" */
-	char *log_level;               /* "error", "warn", "info", "debug" */
-	unsigned stop_seconds;         /* bound of a clean stop; default 10 */
-	unsigned max_connections;      /* all connections; default 1024 */
-	unsigned login_seconds;        /* default 15 */
-	unsigned ping_seconds;         /* NOP-In after so long a silence; 0: never; default 20 */
-	unsigned ping_timeout_seconds; /* then so long for the answer; default 10 */
-	unsigned queue_depth;          /* CmdSN window per session, default 128 */
-	char **files;                  /* every file that was read; struct cfg_where points here */
+	struct cfg_auth *discovery_auth; /* or NULL: no secret is asked for */
+	unsigned loops;                  /* 0: one per core */
+	char *engine;                    /* "auto", "uring", "aio" */
+	char *log_level;                 /* "error", "warn", "info", "debug" */
+	unsigned stop_seconds;           /* bound of a clean stop; default 10 */
+	unsigned max_connections;        /* all connections; default 1024 */
+	unsigned login_seconds;          /* default 15 */
+	unsigned ping_seconds;           /* NOP-In after so long a silence; 0: never; default 20 */
+	unsigned ping_timeout_seconds;   /* then so long for the answer; default 10 */
+	unsigned queue_depth;            /* CmdSN window per session, default 128 */
+	char **files; /* every file that was read; struct cfg_where points here */
 	unsigned file_count;
 	struct cfg_error *warnings; /* what is allowed but hardly meant, to be shown to a person */
 	unsigned warning_count;
@@ -111,7 +126,7 @@ struct config {
 /*
  * Reads and checks `path`, and what it includes (only from its own directory). Returns owned, or
  * NULL with all the mistakes found (up to `max`) in `errors` and their number in *count. Nothing is
- * opened but the file. Any thread.
+ * opened but these files and those that hold secrets. Any thread.
  */
 struct config *cfg_read(const char *path, struct cfg_error *errors, unsigned max, unsigned *count);
 

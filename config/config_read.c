@@ -10,6 +10,7 @@
 #include "common/own.h"
 #include "config/keys.h"
 #include "config/report.h"
+#include "config/secret.h"
 #include "config/value.h"
 
 #include <libconfig.h>
@@ -154,6 +155,85 @@ static void read_list(struct reader *rd, config_setting_t *s, const struct cfg_k
 		read_object(rd, config_setting_get_elem(s, i), key->item, items + i * size);
 }
 
+static void read_group(struct reader *rd, config_setting_t *s, const struct cfg_key *key, void *out)
+{
+	void *item;
+
+	if (!config_setting_is_group(s)) {
+		mistake(rd, s, "is not a group; write %s = { ... };", key->name);
+		return;
+	}
+	item = own_calloc(1, cfg_objects[key->item].size);
+	memcpy(cfg_key_field(key, out), &item, sizeof item);
+	read_object(rd, s, key->item, item);
+}
+
+/* An array of texts becomes one text, with blanks between them. */
+static void read_words(struct reader *rd, config_setting_t *s, const struct cfg_key *key, void *out)
+{
+	char *words own_free = own_strdup("");
+	struct cfg_value value = { .kind = CFG_KIND_STRING };
+	char why[CFG_WHY_LEN];
+
+	for (unsigned i = 0; i < (unsigned)config_setting_length(s); i++) {
+		const char *word = config_setting_get_string_elem(s, (int)i);
+		char *before own_free = words;
+
+		if (!word) {
+			words = NULL;
+			break;
+		}
+		words = own_printf("%s%s%s", before, i ? " " : "", word);
+	}
+	if (!words || !*words || !(config_setting_is_array(s) || config_setting_is_list(s))) {
+		mistake(rd, s, "is no list of texts; write %s = [ \"...\", \"...\" ];", key->name);
+		return;
+	}
+	value.string = words;
+	if (cfg_value_set(key, out, &value, why))
+		mistake(rd, s, "%s", why);
+}
+
+/* A secret stands here only when nobody else can read the file, and only as long as needed. */
+static void read_secret(
+	struct reader *rd, config_setting_t *s, const struct cfg_key *key, void *out)
+{
+	struct cfg_value value = value_of(s);
+	char why[CFG_WHY_LEN];
+
+	if (!cfg_text_is_private(&rd->text, s->line))
+		mistake(rd, s,
+			"stands in a file that others than its owner get at; chmod 600 it, or "
+			"write "
+			"%s_file = \"/path\"; with a file of mode 0600",
+			key->name);
+	else if (cfg_value_set(key, out, &value, why))
+		mistake(rd, s, "%s", why);
+	if (value.string)
+		explicit_bzero(s->value.sval, strlen(s->value.sval));
+}
+
+/* The secret of a file goes where the one of the configuration would be. */
+static void load_secret(
+	struct reader *rd, config_setting_t *group, const char *key, const char *file, char **out)
+{
+	config_setting_t *s = config_setting_get_member(group, key);
+	char why[CFG_WHY_LEN];
+
+	if (!s || !file)
+		return;
+	if (*out)
+		mistake(rd, s, "does not go with the secret itself; remove one of the two");
+	else if (cfg_secret_read(file, out, why))
+		mistake(rd, s, "%s", why);
+}
+
+static void load_secrets(struct reader *rd, config_setting_t *group, struct cfg_auth *a)
+{
+	load_secret(rd, group, "secret_file", a->secret_file, &a->secret);
+	load_secret(rd, group, "mutual_secret_file", a->mutual_secret_file, &a->mutual_secret);
+}
+
 static void unknown_key(struct reader *rd, const config_setting_t *s, enum cfg_object object)
 {
 	const struct cfg_key *k = NULL;
@@ -183,6 +263,12 @@ static void read_key(struct reader *rd, config_setting_t *s, enum cfg_object obj
 		unknown_key(rd, s, object);
 	else if (key->type == CFG_TYPE_LIST)
 		read_list(rd, s, key, out);
+	else if (key->type == CFG_TYPE_GROUP)
+		read_group(rd, s, key, out);
+	else if (key->type == CFG_TYPE_WORDS)
+		read_words(rd, s, key, out);
+	else if (key->type == CFG_TYPE_SECRET)
+		read_secret(rd, s, key, out);
 	else if (cfg_value_set(key, out, &value, why))
 		mistake(rd, s, "%s", why);
 }
@@ -229,6 +315,8 @@ static void read_object(
 	for (unsigned i = 0; i < (unsigned)config_setting_length(group); i++)
 		read_key(rd, config_setting_get_elem(group, i), object, out);
 	check_missing(rd, group, object);
+	if (object == CFG_OBJECT_auth)
+		load_secrets(rd, group, out);
 }
 
 /* ---- the whole
@@ -262,7 +350,10 @@ static void syntax_error(struct reader *rd)
 	const char *what = config_error_text(&rd->tree), *advice = "see kura.conf(5)";
 	size_t len;
 	const char *near = cfg_text_line(&rd->text, line, &len);
+	const char *quote = strstr(rd->text.data, "secret") ? memchr(near, '"', len) : NULL;
 
+	if (quote) /* what is quoted there may be the secret */
+		len = (size_t)(quote - near);
 	if (!what)
 		what = "syntax error";
 	for (size_t i = 0; i < own_array_len(syntax_errors); i++) {

@@ -3,6 +3,7 @@
 #include "config/keys.h"
 
 #include "common/own.h"
+#include "common/secret.h"
 #include "config/value.h"
 
 #include <string.h>
@@ -14,6 +15,7 @@
 #define CFG_STRUCT_target    struct cfg_target
 #define CFG_STRUCT_lun       struct cfg_lun
 #define CFG_STRUCT_initiator struct cfg_initiator
+#define CFG_STRUCT_auth      struct cfg_auth
 
 #define CFG_WIDTH(object, field) sizeof(((CFG_STRUCT_##object *)NULL)->field)
 
@@ -38,9 +40,20 @@ const struct cfg_key cfg_keys[] = {
 		.width = CFG_WIDTH(o, field),                                                      \
 		.count_offset = offsetof(CFG_STRUCT_##o, counter),                                 \
 		.item = CFG_OBJECT_##what },
+#define GROUP(o, field, what, help_text)                                                           \
+	{ .object = CFG_OBJECT_##o,                                                                \
+		.type = CFG_TYPE_GROUP,                                                            \
+		.name = #field,                                                                    \
+		.deflt = "",                                                                       \
+		.limits = "",                                                                      \
+		.help = help_text,                                                                 \
+		.offset = offsetof(CFG_STRUCT_##o, field),                                         \
+		.width = CFG_WIDTH(o, field),                                                      \
+		.item = CFG_OBJECT_##what },
 #include "config/keys.def"
 #undef KEY
 #undef LIST
+#undef GROUP
 };
 const unsigned cfg_key_count = own_array_len(cfg_keys);
 
@@ -56,6 +69,7 @@ const struct cfg_object_info cfg_objects[CFG_OBJECT_COUNT] = {
 	CFG_INFO_AT(target, "a target"),
 	CFG_INFO_AT(lun, "a LUN"),
 	CFG_INFO_AT(initiator, "an initiator"),
+	CFG_INFO_AT(auth, "an auth group"),
 };
 
 const struct cfg_key *cfg_key_next(enum cfg_object object, const struct cfg_key *after)
@@ -142,7 +156,7 @@ void cfg_set_defaults(enum cfg_object object, void *out)
 	const struct cfg_key *k = NULL;
 
 	while ((k = cfg_key_next(object, k))) {
-		if (k->type != CFG_TYPE_LIST && k->deflt && *k->deflt)
+		if (k->deflt && *k->deflt)
 			cfg_value_set_default(k, out);
 	}
 }
@@ -171,14 +185,20 @@ void cfg_fini_object(enum cfg_object object, void *p)
 	const struct cfg_key *k = NULL;
 
 	while ((k = cfg_key_next(object, k))) {
-		if (k->type == CFG_TYPE_LIST) {
-			fini_items(k, p);
-		} else if (k->type >= CFG_TYPE_WORD) {
-			char *text;
+		void *value;
 
-			memcpy(&text, cfg_key_field(k, p), sizeof text);
-			free(text);
+		if (k->type == CFG_TYPE_LIST)
+			fini_items(k, p);
+		if (k->type < CFG_TYPE_WORD || k->type == CFG_TYPE_LIST)
+			continue;
+		memcpy(&value, cfg_key_field(k, p), sizeof value);
+		if (k->type == CFG_TYPE_SECRET) {
+			secret_free(value);
+			continue;
 		}
+		if (k->type == CFG_TYPE_GROUP && value)
+			cfg_fini_object(k->item, value);
+		free(value);
 	}
 }
 

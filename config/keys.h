@@ -18,6 +18,7 @@ enum cfg_object {
 	CFG_OBJECT_target,
 	CFG_OBJECT_lun,
 	CFG_OBJECT_initiator,
+	CFG_OBJECT_auth,
 	CFG_OBJECT_COUNT
 };
 
@@ -36,6 +37,9 @@ enum cfg_type {
 	CFG_TYPE_IQN,       /* iSCSI name, normalised */
 	CFG_TYPE_INITIATOR, /* the same or "*" */
 	CFG_TYPE_VOLUME,    /* name of a volume */
+	CFG_TYPE_WORDS,     /* some of a few words, separated by blanks; in the file an array */
+	CFG_TYPE_SECRET,    /* any text, in memory of its own: common/secret.h */
+	CFG_TYPE_GROUP,     /* pointer to an `item`, or NULL */
 	CFG_TYPE_LIST,      /* array of `item` and a count */
 };
 
@@ -49,7 +53,7 @@ struct cfg_key {
 	size_t offset;          /* of the field in its struct */
 	size_t width;           /* of the field */
 	size_t count_offset;    /* LIST: of the count */
-	enum cfg_object item;   /* LIST: what is listed */
+	enum cfg_object item;   /* LIST, GROUP: what is in it */
 };
 
 struct cfg_object_info {

@@ -43,6 +43,9 @@ void cfg_report_error(struct cfg_report *r, const char *path, const char *fmt, .
 void cfg_report_warning(struct cfg_report *r, const char *path, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Checks a group of keys for CHAP that stands at the path `group`. */
+void cfg_check_auth(const struct cfg_auth *a, const char *group, struct cfg_report *r);
+
 /*
  * Checks what no single key can tell: duplicates, references, sizes and blocks, stores and paths.
  * Fields that were refused before are empty and are passed over.

@@ -32,12 +32,23 @@ static __attribute__((format(printf, 4, 5))) int fail(
 	return err;
 }
 
+/* Frees bytes that may have secrets among them. */
+static void wipe(char *data, size_t len)
+{
+	if (data)
+		explicit_bzero(data, len);
+	free(data);
+}
+
 static void put(struct cfg_text *t, const char *p, size_t len)
 {
 	if (t->len + len + 1 > t->room) {
+		char *old = t->data;
+
 		t->room = (t->len + len + 1) * 2;
-		t->data = realloc(t->data, t->room);
-		own_assert(t->data);
+		t->data = own_calloc(1, t->room);
+		memcpy(t->data, old ? old : "", t->len);
+		wipe(old, t->len);
 	}
 	memcpy(t->data + t->len, p, len);
 	t->len += len;
@@ -59,12 +70,16 @@ static unsigned add_file(struct cfg_text *t, const char *name)
 	t->files = reallocarray(t->files, t->file_count + 1, sizeof *t->files);
 	own_assert(t->files);
 	t->files[t->file_count] = own_strdup(name);
+	t->shared = reallocarray(t->shared, t->file_count + 1, sizeof *t->shared);
+	own_assert(t->shared);
+	t->shared[t->file_count] = 0;
 	return t->file_count++;
 }
 
-/* Reads all of `path`; *data is owned by the caller in any case. */
-static int slurp(struct cfg_text *t, const char *path, bool regular, char **data, size_t *len)
+/* Reads all of `file`, whose name is `path`; *data is owned by the caller in any case. */
+static int slurp(struct cfg_text *t, unsigned file, bool regular, char **data, size_t *len)
 {
+	const char *path = t->files[file];
 	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_NONBLOCK : 0));
 	size_t room = CFG_TEXT_MAX - t->len + 1;
 	struct stat st;
@@ -76,6 +91,7 @@ static int slurp(struct cfg_text *t, const char *path, bool regular, char **data
 		return -EISDIR;
 	if (regular && !S_ISREG(st.st_mode))
 		return -ENOEXEC; /* told as: not a plain file */
+	t->shared[file] = st.st_mode & 077;
 	*data = own_calloc(1, room);
 	while (*len < room && (n = read(fd, *data + *len, room - *len)) != 0) {
 		if (n < 0 && errno != EINTR)
@@ -102,8 +118,9 @@ static bool stays_inside(const char *name)
 
 static int include(struct cfg_text *t, const char *name, unsigned depth)
 {
-	own_free char *path = NULL, *data = NULL;
-	unsigned line = t->line;
+	own_free char *path = NULL;
+	unsigned line = t->line, file;
+	char *data = NULL;
 	size_t len = 0;
 	int err;
 
@@ -120,11 +137,15 @@ static int include(struct cfg_text *t, const char *name, unsigned depth)
 			"include itself?",
 			name, CFG_INCLUDE_DEPTH);
 	path = own_printf("%s/%s", t->dir, name);
-	err = slurp(t, path, true, &data, &len);
+	file = add_file(t, path);
+	err = slurp(t, file, true, &data, &len);
 	if (err)
-		return fail(t, err, line, "@include: cannot read %.200s: %s", path,
+		fail(t, err, line, "@include: cannot read %.200s: %s", path,
 			err == -ENOEXEC ? "not a plain file" : strerror(-err));
-	return join(t, data, len, add_file(t, path), depth + 1);
+	else
+		err = join(t, data, len, file, depth + 1);
+	wipe(data, len);
+	return err;
 }
 
 /*
@@ -277,7 +298,7 @@ static int join_all(struct cfg_text *t, const char *data, size_t len)
 int cfg_text_read(struct cfg_text *t, const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	own_free char *data = NULL;
+	char *data = NULL;
 	size_t len = 0;
 	int err;
 
@@ -285,10 +306,13 @@ int cfg_text_read(struct cfg_text *t, const char *path)
 	put(t, "", 0);
 	add_file(t, path);
 	t->dir = slash ? own_printf("%.*s", (int)(slash - path), path) : own_strdup(".");
-	err = slurp(t, path, false, &data, &len);
+	err = slurp(t, 0, false, &data, &len);
 	if (err)
-		return fail(t, err, 0, "cannot be read: %s", strerror(-err));
-	return join_all(t, data, len);
+		fail(t, err, 0, "cannot be read: %s", strerror(-err));
+	else
+		err = join_all(t, data, len);
+	wipe(data, len);
+	return err;
 }
 
 int cfg_text_take(struct cfg_text *t, const char *data, size_t len, const char *name)
@@ -306,8 +330,9 @@ void cfg_text_fini(struct cfg_text *t)
 	for (unsigned i = 0; i < t->file_count; i++)
 		free(t->files[i]);
 	free(t->files);
+	free(t->shared);
 	free(t->runs);
-	free(t->data);
+	wipe(t->data, t->len);
 	free(t->dir);
 	*t = (struct cfg_text){ 0 };
 }
@@ -324,6 +349,18 @@ const char *cfg_text_where(const struct cfg_text *t, unsigned line, unsigned *li
 	}
 	*line_there = run->from + (line - run->line);
 	return t->files[run->file];
+}
+
+bool cfg_text_is_private(const struct cfg_text *t, unsigned line)
+{
+	unsigned there;
+	const char *file = cfg_text_where(t, line, &there);
+
+	for (unsigned i = 0; i < t->file_count; i++) {
+		if (t->files[i] == file)
+			return !t->shared[i];
+	}
+	return false;
 }
 
 const char *cfg_text_line(const struct cfg_text *t, unsigned line, size_t *len)

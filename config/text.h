@@ -10,6 +10,7 @@
 #ifndef KURA_CONFIG_TEXT_H
 #define KURA_CONFIG_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CFG_TEXT_MAX      (4u << 20) /* bytes of all files together */
@@ -31,7 +32,8 @@ struct cfg_text {
 	unsigned opened;      /* line in which the open text or comment began */
 	struct cfg_run *runs; /* in the order of lines */
 	unsigned run_count;
-	char **files; /* names as opened; [0] is the main file */
+	char **files;     /* names as opened; [0] is the main file */
+	unsigned *shared; /* of each file: the bits of its mode that let others read or write it */
 	unsigned file_count;
 	char *dir;           /* where includes lie; NULL: they are refused */
 	char fault[400];     /* what went wrong */
@@ -49,6 +51,9 @@ void cfg_text_fini(struct cfg_text *t);
 
 /* The file (borrowed from `t`) and the line in it of a line of the joined text. */
 const char *cfg_text_where(const struct cfg_text *t, unsigned line, unsigned *line_there);
+
+/* Whether the file of a line of the joined text is its owner's alone. */
+bool cfg_text_is_private(const struct cfg_text *t, unsigned line);
 
 /* The bytes of a line of the joined text without blanks around it; borrowed. */
 const char *cfg_text_line(const struct cfg_text *t, unsigned line, size_t *len);

@@ -3,6 +3,7 @@
 #include "config/value.h"
 
 #include "common/own.h"
+#include "common/secret.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -242,6 +243,28 @@ static int set_word(const struct cfg_key *key, void *field, const struct cfg_val
 	return index < 0 ? index : store(field, v->string);
 }
 
+/* The words of `text`, separated by single blanks, each once and each one of the row's. */
+static int set_words(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
+{
+	char *text own_free = own_strdup(v->string);
+	char words[200], *rest = text, *word;
+	unsigned seen = 0;
+
+	while ((word = strsep(&rest, " "))) {
+		int index = word_index(key->limits, word);
+
+		if (index < 0) {
+			describe_words(key->limits, word, words, sizeof words);
+			return cfg_refuse(
+				why, "\"%.64s\" is not known; write some of %s", word, words);
+		}
+		if (seen & 1u << index)
+			return cfg_refuse(why, "has \"%s\" twice; write each once", word);
+		seen |= 1u << index;
+	}
+	return store(field, v->string);
+}
+
 static int set_text(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
 {
 	size_t max = strtoul(key->limits, NULL, 10), len = strlen(v->string);
@@ -371,6 +394,21 @@ static int set_volume(const struct cfg_key *key, void *field, const struct cfg_v
 	return store(field, v->string);
 }
 
+/* What is refused is not shown: it could be a secret for all that. */
+static int set_secret(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
+{
+	size_t len = strlen(v->string);
+	char **slot = field;
+
+	(void)key;
+	if (!len || len > SECRET_MAX)
+		return cfg_refuse(why, "has %zu bytes; a secret has 1 to %d, better 12 or more",
+			len, SECRET_MAX);
+	secret_free(*slot);
+	*slot = secret_new(v->string, len);
+	return 0;
+}
+
 /* ---- the table ---------------------------------------------------------------------------------
  */
 
@@ -390,6 +428,8 @@ static int (*const setters[])(
 	[CFG_TYPE_IQN] = set_iqn,
 	[CFG_TYPE_INITIATOR] = set_iqn,
 	[CFG_TYPE_VOLUME] = set_volume,
+	[CFG_TYPE_WORDS] = set_words,
+	[CFG_TYPE_SECRET] = set_secret,
 };
 
 int cfg_value_set(const struct cfg_key *key, void *object, const struct cfg_value *value, char *why)

@@ -12,6 +12,7 @@
 #include "target/listen.h"
 #include "target/loop/loop.h"
 #include "target/notify.h"
+#include "target/offer.h"
 #include "target/storage.h"
 #include "target/watch.h"
 
@@ -118,15 +119,7 @@ static void make_iscsi(struct server *srv)
 	};
 
 	srv->iscsi = iscsi_server_new(&opts, srv->domain, srv->loops, srv->loop_count);
-	for (unsigned i = 0; i < cfg->target_count; i++) {
-		const struct cfg_target *t = &cfg->targets[i];
-		const char **names own_free = own_calloc(t->initiator_count + 1, sizeof *names);
-
-		for (unsigned k = 0; k < t->initiator_count; k++)
-			names[k] = t->initiators[k].name;
-		iscsi_server_offer(
-			srv->iscsi, srv->storage.targets[i], t->alias, names, t->initiator_count);
-	}
+	offer_all(srv->iscsi, cfg, &srv->storage);
 }
 
 static int open_sockets(struct server *srv, char *why)

@@ -5,7 +5,9 @@
  */
 #include "target/iscsi/access.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool all_hex(const char *s, size_t len)
@@ -70,10 +72,35 @@ struct iscsi_target *access_find(const struct iscsi_server *srv, const char *nam
 	return NULL;
 }
 
-bool access_allowed(const struct iscsi_target *target, const char *initiator)
+void access_address(const char *peer, uint8_t out[GUARD_ADDRESS_BYTES])
 {
-	for (unsigned i = 0; i < target->name_count; i++)
-		if (!strcmp(target->names[i], "*") || !strcmp(target->names[i], initiator))
-			return true;
-	return false;
+	const char *end = strrchr(peer, ':');
+	bool v4 = *peer != '[';
+	char text[CONN_ADDRESS_MAX];
+
+	memset(out, 0, GUARD_ADDRESS_BYTES);
+	if (!end || (!v4 && end[-1] != ']'))
+		return;
+	snprintf(text, sizeof text, "%.*s", (int)(end - peer - (v4 ? 0 : 2)), peer + !v4);
+	if (v4)
+		memset(out + 10, 0xff, 2); /* RFC 4291 2.5.5.2 */
+	if (inet_pton(v4 ? AF_INET : AF_INET6, text, v4 ? out + 12 : out) != 1)
+		memset(out, 0, GUARD_ADDRESS_BYTES);
+}
+
+const struct access_rule *access_rule(const struct iscsi_target *target, const char *initiator)
+{
+	for (unsigned i = 0; i < target->rule_count; i++) {
+		const struct access_rule *rule = &target->rules[i];
+
+		if (!strcmp(rule->initiator, "*") || !strcmp(rule->initiator, initiator))
+			return rule;
+	}
+	return NULL;
+}
+
+const struct iscsi_auth *access_auth(
+	const struct iscsi_target *target, const struct access_rule *rule)
+{
+	return rule->auth ? rule->auth : target->auth;
 }

@@ -19,7 +19,15 @@ int access_name(const char *text, char out[ISCSI_NAME_MAX + 1]);
 /* The target with this normalised name, borrowed; or NULL. */
 struct iscsi_target *access_find(const struct iscsi_server *srv, const char *name);
 
-/* Whether the initiator of this normalised name is on the target's list. */
-bool access_allowed(const struct iscsi_target *target, const char *initiator);
+/* The address of "address:port" as a connection writes it, IPv4 mapped into IPv6. */
+void access_address(const char *peer, uint8_t out[GUARD_ADDRESS_BYTES]);
+
+/* The rule by which the initiator of this normalised name may use the target, borrowed; NULL: it
+ * may not. */
+const struct access_rule *access_rule(const struct iscsi_target *target, const char *initiator);
+
+/* What an initiator has to prove under this rule; NULL: nothing. */
+const struct iscsi_auth *access_auth(
+	const struct iscsi_target *target, const struct access_rule *rule);
 
 #endif

@@ -31,12 +31,34 @@ struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi
  */
 void iscsi_server_free(struct iscsi_server *srv);
 
-/*
- * Offers `target` (borrowed) to the initiators named: `names` is an array of `count` normalised
- * names, "*" means every one; strings are copied. `alias` may be NULL. Before the loops run.
- */
-void iscsi_server_offer(struct iscsi_server *srv, struct scsi_target *target, const char *alias,
-	const char *const *names, unsigned count);
+/* CHAP, RFC 7143 12.1.3: what an initiator has to prove. */
+struct iscsi_auth_conf {
+	const char *user;          /* the name that it gives */
+	const char *secret;        /* and what it has to know */
+	const char *mutual_user;   /* the name that we give when we are asked; or NULL */
+	const char *mutual_secret; /* and what we know; another one than `secret` */
+	const char *algorithms;    /* best first: "sha3-256 sha-256 sha-1 md5", or some of them */
+};
+
+/* One line of who may come to a target. */
+struct iscsi_rule_conf {
+	const char *initiator;              /* a normalised name, or "*": every one */
+	const struct iscsi_auth_conf *auth; /* NULL: what the target asks for */
+};
+
+struct iscsi_offer {
+	struct scsi_target *target;          /* borrowed */
+	const char *alias;                   /* or NULL */
+	const struct iscsi_auth_conf *auth;  /* NULL: no secret is asked for */
+	const struct iscsi_rule_conf *rules; /* the first that fits decides; none: nobody */
+	unsigned rule_count;
+};
+
+/* Offers a target; everything but the target is copied. Before the loops run. */
+void iscsi_server_offer(struct iscsi_server *srv, const struct iscsi_offer *offer);
+
+/* Asks for a secret in discovery sessions; copied, NULL: no secret. Before the loops run. */
+void iscsi_server_guard_discovery(struct iscsi_server *srv, const struct iscsi_auth_conf *auth);
 
 /* Connections of loop `index`, for choosing the least loaded. Any thread. */
 unsigned iscsi_server_load(const struct iscsi_server *srv, unsigned index);

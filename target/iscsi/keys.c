@@ -232,8 +232,8 @@ static int digit_of(char c)
 	return 16;
 }
 
-/* RFC 7143 6.1: decimal-constant (no leading zero) or hex-constant; here below 2^32. */
-static bool parse_number(const char *s, uint32_t *value)
+/* RFC 7143 6.1: decimal-constant (no leading zero) or hex-constant. */
+bool keys_number(const char *s, uint32_t *value)
 {
 	int base = s[0] == '0' && (s[1] == 'x' || s[1] == 'X') ? 16 : 10;
 	uint64_t v = 0;
@@ -268,6 +268,11 @@ static int list_index(const char *list, const char *item, size_t len)
 		list += n + (list[n] == ',');
 	}
 	return -1;
+}
+
+bool keys_list_has(const char *list, const char *item)
+{
+	return list_index(list, item, strlen(item)) >= 0;
 }
 
 static bool reserved_answer(const char *value)
@@ -333,7 +338,7 @@ static void agree_number(struct keys *k, struct keys_pair *pair)
 	const struct keys_row *row = &keys_rows[pair->id];
 	uint32_t value, ours = row->ours;
 
-	if (!parse_number(pair->value, &value) || value < row->least || value > row->most) {
+	if (!keys_number(pair->value, &value) || value < row->least || value > row->most) {
 		reject(k, pair);
 		return;
 	}

@@ -83,8 +83,14 @@ void keys_declare_ours(struct keys *k, enum keys_id id, struct keys_text *out);
 /* Writes what was negotiated to `p`; never a FirstBurstLength above MaxBurstLength. */
 void keys_params(const struct keys *k, struct conn_params *p);
 
+/* Whether a list, its items separated by commas, has this one. */
+bool keys_list_has(const char *list, const char *item);
+
 /* The name of a key as it is written; static. */
 const char *keys_name(enum keys_id id);
+
+/* Reads a decimal or hexadecimal number below 2^32 (RFC 7143 6.1); false: it is none. */
+bool keys_number(const char *text, uint32_t *value);
 
 /* Appends bytes; an error sticks in t->err, and nothing is appended after it. */
 void keys_text_add(struct keys_text *t, const void *data, size_t len);

@@ -14,6 +14,7 @@
 #include "common/stat.h"
 #include "target/iscsi/access.h"
 #include "target/iscsi/keys.h"
+#include "target/iscsi/login_chap.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,12 +22,21 @@
 #include <string.h>
 
 struct login {
+	struct conn *conn;
 	struct pdu_login_req first;  /* of the login: what must stay the same is compared with it */
 	struct pdu_login_req req;    /* the last one */
 	unsigned stage;              /* PDU_STAGE_SECURITY or _OPERATE: the one we are in */
 	bool named;                  /* the first text is taken: who and what is known */
 	bool joining;                /* the registry is asked; only login_established goes on */
 	struct iscsi_target *target; /* NULL: discovery */
+	const struct access_rule *rule; /* by which it may use the target; NULL: discovery */
+	const struct iscsi_auth *auth;  /* what it has to prove; NULL: nothing */
+	struct chap chap;
+	uint32_t wait_ms;        /* the answer to the last text waits */
+	struct loop_timer timer; /* so long */
+	bool waiting;
+	enum login_status late_status; /* and then says this */
+	const char *late_rule;
 	struct keys keys;
 	struct keys_text in;                  /* text of requests with the C bit so far */
 	struct keys_text out;                 /* answers */
@@ -117,6 +127,12 @@ static void join(struct conn *c)
 	session_join(s);
 }
 
+/* Whether it has proved what it has to. */
+static bool is_proved(const struct login *l)
+{
+	return !l->auth || l->chap.state == CHAP_PROVED;
+}
+
 /*
  * Answers the request with what there is. A stage ends when the initiator asks for it and we have
  * nothing left to say in it (RFC 7143 11.13.6); with the C bit the T bit is 0 (RFC 7143 11.13.7).
@@ -129,7 +145,7 @@ static void answer(struct conn *c)
 
 	if (l->out.len - l->out_sent > part_most(l)) {
 		send_part(c, flags | PDU_CONTINUE, 0);
-	} else if (!(l->req.flags & PDU_LOGIN_TRANSIT)) {
+	} else if (!(l->req.flags & PDU_LOGIN_TRANSIT) || !is_proved(l)) {
 		send_part(c, flags, 0);
 	} else if (next == PDU_STAGE_FULL) {
 		join(c);
@@ -177,9 +193,12 @@ void login_established(struct conn *c, int err)
 	keys_params(&l->keys, &c->params);
 	if (log_limit_ok(&established_log))
 		log_info("login: session established",
-			"conn=%lu peer=%s initiator=%s target=%s tsih=%u digests=%s/%s",
+			"conn=%lu peer=%s initiator=%s target=%s tsih=%u auth=%s digests=%s/%s",
 			(unsigned long)c->id, c->peer, l->initiator,
 			l->target ? l->target_name : "discovery", c->session->tsih,
+			!l->auth         ? "none"
+			: l->chap.mutual ? "mutual"
+					 : "chap",
 			c->params.header_digest ? "crc32c" : "none",
 			c->params.data_digest ? "crc32c" : "none");
 	/* the response itself goes without digests: they begin in full feature phase, RFC 7143 13.1
@@ -221,8 +240,10 @@ static enum login_status take_names(struct conn *c, struct login *l, const char 
 	*rule = "RFC 7143 13.21: SessionType is neither Normal nor Discovery";
 	if (type && !l->keys.discovery && strcmp(type, "Normal"))
 		return LOGIN_SESSION_TYPE;
-	if (l->keys.discovery)
+	if (l->keys.discovery) {
+		l->auth = c->srv->discovery_auth;
 		return LOGIN_SUCCESS;
+	}
 	*rule = "RFC 7143 13.4: TargetName is missing in a normal session";
 	if (!text[KEYS_TARGET_NAME])
 		return LOGIN_MISSING;
@@ -235,7 +256,76 @@ static enum login_status take_names(struct conn *c, struct login *l, const char 
 	if (!l->target)
 		return LOGIN_NOT_FOUND;
 	*rule = "the target's list of initiators has neither this name nor *";
-	return access_allowed(l->target, l->initiator) ? LOGIN_SUCCESS : LOGIN_AUTHORIZATION;
+	l->rule = access_rule(l->target, l->initiator);
+	if (!l->rule)
+		return LOGIN_AUTHORIZATION;
+	l->auth = access_auth(l->target, l->rule);
+	return LOGIN_SUCCESS;
+}
+
+/* RFC 7143 12.1: of the methods that are offered, the one that is asked for here. */
+static enum login_status choose_method(struct login *l, const char **rule)
+{
+	const char *offered = l->keys.text[KEYS_AUTH_METHOD];
+	const char *method = l->auth ? "CHAP" : "None";
+
+	if (!offered)
+		return LOGIN_SUCCESS;
+	*rule = l->auth ? "a secret is asked for, and CHAP is not among the methods offered"
+			: "AuthMethod: None is not among the methods offered";
+	if (!keys_list_has(offered, method))
+		return LOGIN_AUTHENTICATION;
+	keys_declare(&l->keys, KEYS_AUTH_METHOD, method, &l->out);
+	if (l->auth)
+		chap_begin(&l->chap, l->auth);
+	return LOGIN_SUCCESS;
+}
+
+/* A response of CHAP is worth an answer, which waits as long as wrong ones before it cost. */
+static enum login_status take_response(struct conn *c, struct login *l, const char **rule)
+{
+	uint64_t now_ms = loop_now_ns(c->loop) / 1000000;
+	struct login_guard *guard = &c->home->guard;
+	uint8_t address[GUARD_ADDRESS_BYTES];
+	enum login_status status;
+
+	access_address(c->peer, address);
+	l->wait_ms = guard_wait(guard, l->rule, address, now_ms);
+	if (l->wait_ms > GUARD_WAIT_MOST_MS) {
+		l->wait_ms = 0;
+		*rule = "CHAP: too many wrong secrets from this address, this one was not looked "
+			"at";
+		return LOGIN_AUTHENTICATION;
+	}
+	status = chap_take(&l->chap, &l->keys, &l->out, rule);
+	if (l->chap.guessed) {
+		guard_wrong(guard, l->rule, address, now_ms);
+		l->wait_ms = guard_wait(guard, l->rule, address, now_ms);
+	} else if (l->chap.state == CHAP_PROVED && !l->wait_ms) {
+		guard_right(guard, l->rule, address);
+	}
+	return status;
+}
+
+/* Who it is: RFC 7143 6.3.2, the security stage. */
+static enum login_status authenticate(struct conn *c, struct login *l, const char **rule)
+{
+	enum login_status status;
+
+	*rule = "a secret is asked for, and the login leaves out the security stage";
+	if (l->auth && l->stage != PDU_STAGE_SECURITY && !is_proved(l))
+		return LOGIN_AUTHENTICATION;
+	status = chap_is_response(&l->chap, &l->keys)
+			 ? take_response(c, l, rule)
+			 : chap_take(&l->chap, &l->keys, &l->out, rule);
+	if (!status)
+		status = choose_method(l, rule);
+	if (status)
+		return status;
+	*rule = "a secret is asked for, and no AuthMethod was offered";
+	if (l->auth && l->chap.state == CHAP_NOT_CHOSEN && (l->req.flags & PDU_LOGIN_TRANSIT))
+		return LOGIN_AUTHENTICATION;
+	return LOGIN_SUCCESS;
 }
 
 /* A key that was answered with Reject and without which there is no login. */
@@ -243,10 +333,6 @@ static enum login_status check_rejected(const struct login *l, const char **rule
 {
 	uint64_t rejected = l->keys.rejected;
 
-	/* RFC 7143 12.1: CHAP comes with its own issue; None is what we know */
-	*rule = "AuthMethod: None is not among the methods offered";
-	if (l->stage == PDU_STAGE_SECURITY && (rejected & keys_bit(KEYS_AUTH_METHOD)))
-		return LOGIN_AUTHENTICATION;
 	/* RFC 7143 7.12: a declared value that cannot be is a negotiation failure */
 	*rule = "RFC 7143 13.12: MaxRecvDataSegmentLength is not within 512 to 16777215";
 	if (l->stage == PDU_STAGE_OPERATE && (rejected & keys_bit(KEYS_MAX_RECV)))
@@ -289,6 +375,8 @@ static enum login_status take_text(struct conn *c, const char **rule)
 	l->named = true;
 	if (!status)
 		status = check_rejected(l, rule);
+	if (!status)
+		status = authenticate(c, l, rule);
 	if (status)
 		return status;
 	declare(l);
@@ -346,10 +434,12 @@ static enum login_status check_header(
 	if (*rule)
 		return LOGIN_INITIATOR_ERROR;
 	*rule = "RFC 7143 6.3: a request before the last response";
-	return l->joining ? LOGIN_INITIATOR_ERROR : LOGIN_SUCCESS;
+	return l->joining || l->waiting ? LOGIN_INITIATOR_ERROR : LOGIN_SUCCESS;
 }
 
 /* ---- requests ------------------------------------------------------------------------------- */
+
+static void say_late(struct loop_timer *timer);
 
 /* The first request of a connection: everything begins with it. False: no memory, refused. */
 static bool begin(struct conn *c, const struct pdu_login_req *req)
@@ -370,7 +460,37 @@ static bool begin(struct conn *c, const struct pdu_login_req *req)
 	l->in.most = KEYS_TEXT_MAX;
 	l->out.most = KEYS_TEXT_MAX;
 	keys_init(&l->keys, stage == PDU_STAGE_OPERATE ? KEYS_OPERATE : KEYS_SECURITY, false);
+	l->conn = c;
+	loop_timer_init(&l->timer, say_late);
 	return true;
+}
+
+/* The answer to the last text: now, or when what wrong secrets cost is over. */
+static void conclude(struct conn *c, enum login_status status, const char *rule)
+{
+	struct login *l = c->login;
+	uint32_t wait_ms = l->wait_ms;
+
+	l->wait_ms = 0;
+	if (wait_ms) {
+		l->waiting = true;
+		l->late_status = status;
+		l->late_rule = rule;
+		loop_timer_set(c->loop, &l->timer, wait_ms);
+	} else if (status) {
+		login_refuse(c, &l->req, status, rule);
+	} else {
+		answer(c);
+	}
+}
+
+static void say_late(struct loop_timer *timer)
+{
+	struct login *l = container_of(timer, struct login, timer);
+
+	l->waiting = false;
+	if (!l->conn->tx.last) /* refused meanwhile */
+		conclude(l->conn, l->late_status, l->late_rule);
 }
 
 /* Takes the text of a request and says what is wrong with it; nothing: the request is answered. */
@@ -396,9 +516,8 @@ static enum login_status take_request(
 	}
 	enum login_status status = take_text(c, rule);
 
-	if (!status)
-		answer(c);
-	return status;
+	conclude(c, status, *rule);
+	return LOGIN_SUCCESS;
 }
 
 void login_receive(
@@ -440,6 +559,7 @@ void login_free(struct conn *c)
 
 	if (!l)
 		return;
+	loop_timer_cancel(c->loop, &l->timer);
 	keys_text_free(&l->in);
 	keys_text_free(&l->out);
 	free(l);

@@ -2,6 +2,7 @@
 /*
  * server.c: the iSCSI side of the process: its targets, its connections by loop, and its clean end.
  */
+#include "target/iscsi/login_chap.h"
 #include "target/iscsi/session.h"
 
 #include "common/own.h"
@@ -38,9 +39,12 @@ struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi
 
 static void server_free_target(struct iscsi_target *t)
 {
-	for (unsigned i = 0; i < t->name_count; i++)
-		free(t->names[i]);
-	free(t->names);
+	for (unsigned i = 0; i < t->rule_count; i++) {
+		free(t->rules[i].initiator);
+		chap_auth_free(t->rules[i].auth);
+	}
+	free(t->rules);
+	chap_auth_free(t->auth);
 	free(t->alias);
 	free(t);
 }
@@ -60,20 +64,37 @@ void iscsi_server_free(struct iscsi_server *srv)
 	}
 	while ((node = list_pop(&srv->targets)))
 		server_free_target(container_of(node, struct iscsi_target, node));
+	chap_auth_free(srv->discovery_auth);
 	free(srv);
 }
 
-void iscsi_server_offer(struct iscsi_server *srv, struct scsi_target *target, const char *alias,
-	const char *const *names, unsigned count)
+static struct iscsi_auth *server_make_auth(const struct iscsi_auth_conf *conf)
+{
+	return conf ? chap_auth_new(conf) : NULL;
+}
+
+void iscsi_server_offer(struct iscsi_server *srv, const struct iscsi_offer *offer)
 {
 	struct iscsi_target *t = own_calloc(1, sizeof *t);
 
-	t->scsi = target;
-	t->alias = own_strdup(alias);
-	t->names = own_calloc(count, sizeof *t->names);
-	for (t->name_count = 0; t->name_count < count; t->name_count++)
-		t->names[t->name_count] = own_strdup(names[t->name_count]);
+	t->scsi = offer->target;
+	t->alias = own_strdup(offer->alias);
+	t->auth = server_make_auth(offer->auth);
+	t->rules = own_calloc(offer->rule_count + 1, sizeof *t->rules);
+	for (; t->rule_count < offer->rule_count; t->rule_count++) {
+		const struct iscsi_rule_conf *conf = &offer->rules[t->rule_count];
+
+		t->rules[t->rule_count] = (struct access_rule){
+			.initiator = own_strdup(conf->initiator),
+			.auth = server_make_auth(conf->auth),
+		};
+	}
 	list_push(&srv->targets, &t->node);
+}
+
+void iscsi_server_guard_discovery(struct iscsi_server *srv, const struct iscsi_auth_conf *auth)
+{
+	srv->discovery_auth = server_make_auth(auth);
 }
 
 struct iscsi_target *server_find_target(const struct iscsi_server *srv, const char *name)

@@ -10,6 +10,7 @@
 #define KURA_TARGET_ISCSI_SESSION_H
 
 #include "target/iscsi/conn.h"
+#include "target/iscsi/login_guard.h"
 
 #define SESSION_MAGIC         0x73657373u /* "sess" */
 #define SESSION_DEPTH_MAX     1024u
@@ -19,6 +20,7 @@
 #define SESSION_IMMEDIATE_MAX 64u /* immediate commands open at once */
 
 struct iscsi_target;
+struct iscsi_auth;
 
 /* What the registry keeps of a session; but for `joined` the home loop's. */
 struct session_record {
@@ -204,6 +206,7 @@ struct iscsi_loop {
 	uint32_t task_count, task_room;
 	struct list free_batches; /* conn_batch.node */
 	bool draining;
+	struct login_guard guard; /* what wrong secrets cost */
 };
 
 /* Tells that one connection of `home` is gone for good. */
@@ -213,23 +216,31 @@ void server_conn_gone(struct iscsi_loop *home);
  */
 struct iscsi_target *server_find_target(const struct iscsi_server *srv, const char *name);
 
+/* One line of who may come to a target. */
+struct access_rule {
+	char *initiator;         /* a name, or "*": all */
+	struct iscsi_auth *auth; /* owned; NULL: the target's */
+};
+
 struct iscsi_target {
 	struct list node;         /* in srv->targets; fixed before the loops run */
 	struct scsi_target *scsi; /* borrowed */
 	char *alias;              /* or NULL */
-	char **names;             /* initiators that may come; "*": all */
-	unsigned name_count;
+	struct iscsi_auth *auth;  /* owned; NULL: no secret is asked for */
+	struct access_rule *rules;
+	unsigned rule_count;
 };
 
 struct iscsi_server {
 	struct iscsi_opts opts;
 	struct scsi_domain *domain;
-	struct list targets;    /* iscsi_target */
-	struct list sessions;   /* session.record.node: the home loop's (loop 0) only */
-	uint16_t last_tsih;     /* the home loop's */
-	uint64_t last_conn;     /* atomic */
-	unsigned conn_total;    /* atomic */
-	unsigned session_total; /* atomic: sessions whose memory is still there */
+	struct list targets;               /* iscsi_target */
+	struct iscsi_auth *discovery_auth; /* owned; NULL: no secret is asked for */
+	struct list sessions;              /* session.record.node: the home loop's (loop 0) only */
+	uint16_t last_tsih;                /* the home loop's */
+	uint64_t last_conn;                /* atomic */
+	unsigned conn_total;               /* atomic */
+	unsigned session_total;            /* atomic: sessions whose memory is still there */
 	unsigned loop_count;
 	struct iscsi_loop loops[];
 };

@@ -72,7 +72,7 @@ static void show_all(struct conn *c, struct keys_text *out)
 	list_for_each (it, &c->srv->targets) {
 		const struct iscsi_target *target = container_of(it, struct iscsi_target, node);
 
-		if (access_allowed(target, c->initiator))
+		if (access_rule(target, c->initiator))
 			show_target(c, target, out);
 	}
 }
@@ -86,7 +86,7 @@ static void show_named(struct conn *c, const char *text, struct keys_text *out)
 	if (access_name(text, name))
 		return;
 	target = access_find(c->srv, name);
-	if (target && access_allowed(target, c->initiator))
+	if (target && access_rule(target, c->initiator))
 		show_target(c, target, out);
 }
 

@@ -2,5 +2,6 @@
 # Run by `./dev check`; it needs a kurad and the clients of other people.
 EXTRA_DIST += \
 	tests/conform/clients.py \
+	tests/conform/clients_auth.py \
 	tests/conform/expected.txt \
 	tests/conform/run.py

@@ -26,6 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 
 import clients  # noqa: E402
+import clients_auth  # noqa: E402
 import kurad  # noqa: E402
 import tapout  # noqa: E402
 
@@ -239,6 +240,7 @@ def main():
             run_kind(tap, "4k", options)
     if options.suite != "cu" and not options.url:
         clients.run(tap, options.only)
+        clients_auth.run(tap, options.only)
     return tap.done()
 
 

@@ -35,7 +35,7 @@ static void world_make_lun(struct world *w)
 
 struct world *world_get(void)
 {
-	static const char *const anybody = "*";
+	static const struct iscsi_rule_conf anybody = { .initiator = "*" };
 	const struct iscsi_opts opts = {
 		.max_connections = 16,
 		.login_seconds = 15,
@@ -52,7 +52,8 @@ struct world *world_get(void)
 	w->domain = scsi_domain_new(&w->loop, 1);
 	world_make_lun(w);
 	w->srv = iscsi_server_new(&opts, w->domain, &w->loop, 1);
-	iscsi_server_offer(w->srv, w->target, NULL, &anybody, 1);
+	iscsi_server_offer(w->srv,
+		&(struct iscsi_offer){ .target = w->target, .rules = &anybody, .rule_count = 1 });
 	sim_run(w->loop);
 	return w;
 }

@@ -156,6 +156,7 @@ class Kurad:
         """Starts the process without waiting for anything."""
         with open(self.config_path, "w", encoding="utf-8") as f:
             f.write(self.text.replace("@SCRATCH@", self.scratch))
+        os.chmod(self.config_path, 0o600)  # it may hold secrets
         with open(self.log_path, "ab") as log:
             try:
                 self.process = subprocess.Popen(

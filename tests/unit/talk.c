@@ -85,16 +85,51 @@ void session_join(struct session *s)
 	w.joined = true;
 }
 
+/* Timers are few here: the one of the last login that waits. */
+uint64_t loop_now_ns(const struct loop *loop)
+{
+	(void)loop;
+	return w.now_ms * 1000000;
+}
+
+void loop_timer_init(struct loop_timer *timer, void (*run)(struct loop_timer *timer))
+{
+	*timer = (struct loop_timer){ .run = run };
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint32_t ms)
+{
+	(void)loop;
+	w.timer = timer;
+	w.wait_ms = ms;
+}
+
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
+{
+	(void)loop;
+	if (w.timer == timer)
+		w.timer = NULL;
+}
+
+void pass_time(void)
+{
+	struct loop_timer *timer = own_take(w.timer);
+
+	assert_non_null(timer);
+	w.now_ms += w.wait_ms;
+	timer->run(timer);
+}
+
 static void offer(const char *iqn, const char *initiator, const char *alias)
 {
-	static char *names[own_array_len(w.target)];
 	struct iscsi_target *t = &w.target[w.targets];
+	struct access_rule *rule = &w.rule[w.targets++];
 
-	names[w.targets] = (char *)(uintptr_t)initiator;
+	rule->initiator = (char *)(uintptr_t)initiator;
 	t->scsi = (struct scsi_target *)(uintptr_t)iqn;
 	t->alias = (char *)(uintptr_t)alias;
-	t->names = &names[w.targets++];
-	t->name_count = initiator != NULL;
+	t->rules = rule;
+	t->rule_count = initiator != NULL;
 	list_push(&w.server->targets, &t->node);
 }
 

@@ -37,11 +37,15 @@ struct talk {
 	struct conn conn;
 	struct iscsi_server *server; /* with one loop */
 	struct iscsi_target target[4];
+	struct access_rule rule[4]; /* one for each */
 	unsigned targets;
 	struct session session;
 	bool no_session; /* session_new fails */
 	bool no_memory;  /* conn_send fails, which closes */
 	bool joined;
+	uint64_t now_ms;
+	struct loop_timer *timer; /* set, for wait_ms; or NULL */
+	uint32_t wait_ms;
 	/* the last PDU sent */
 	unsigned sent;
 	bool last;
@@ -69,6 +73,9 @@ void hear(unsigned flags, const char *text);
 
 /* The last PDU refused the login, and nothing will follow. */
 void hear_refusal(enum login_status status);
+
+/* The timer that is set runs. */
+void pass_time(void);
 
 /* The registry answers; the login is over. */
 void establish(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration: what is read from good files, and every message on bad ones, word for word. */
-#include "config/config.h"
+#include "tests/unit/config_texts.h"
 
 #include "common/own.h"
 #include "config/keys.h"
@@ -14,54 +14,6 @@
 #include <sys/stat.h>
 
 #include <cmocka.h>
-
-#define MAX_ERRORS 32
-
-/* libconfig 1.5 loses the text at which it finds broken syntax. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libconfig.so";
-}
-
-static struct config *good(const char *text)
-{
-	struct cfg_error errors[MAX_ERRORS];
-	unsigned count = 99;
-	struct config *cfg = cfg_read_text(text, strlen(text), "t", errors, MAX_ERRORS, &count);
-
-	if (count)
-		print_message("# %s\n", errors[0].text);
-	assert_int_equal(count, 0);
-	assert_non_null(cfg);
-	return cfg;
-}
-
-/* Reads `text`, wants the mistakes in `want`, one a line. */
-static void bad(const char *text, const char *want)
-{
-	struct cfg_error errors[MAX_ERRORS];
-	unsigned count = 0;
-	char got[sizeof errors + MAX_ERRORS] = "";
-	struct config *cfg = cfg_read_text(text, strlen(text), "t", errors, MAX_ERRORS, &count);
-
-	assert_null(cfg);
-	assert_in_range(count, 1, MAX_ERRORS);
-	for (unsigned i = 0; i < count; i++) {
-		strcat(got, errors[i].text);
-		strcat(got, "\n");
-	}
-	assert_string_equal(got, want);
-}
-
-/* The same for a part inside of an otherwise good text, in place of its '@'. */
-static void bad_in(const char *form, const char *part, const char *want)
-{
-	size_t front = strcspn(form, "@");
-	char *text own_free = own_printf("%.*s%s%s", (int)front, form, part, form + front + 1);
-
-	bad(text, want);
-}
 
 #define VOLUME "volumes = ( { name = \"v\"; store = \"file\"; path = \"/v\"; @ } );"
 #define TARGET                                                                                     \
@@ -196,11 +148,12 @@ static void test_keys(void **state)
 	(void)state;
 	bad("lops = 2;",
 		"t:1: lops: no such key in the file; did you mean \"loops\"? keys are: portals, "
-		"volumes, targets, loops, engine, log_level, stop_seconds, max_connections, "
+		"volumes, targets, discovery_auth, loops, engine, log_level, stop_seconds, "
+		"max_connections, "
 		"login_seconds, ping_seconds, ping_timeout_seconds, queue_depth\n");
 	bad("targets = ( { name = \"iqn.2026-11.a:b\"; lusn = (); } );",
 		"t:1: targets[0].lusn: no such key in a target; did you mean \"luns\"? keys are: "
-		"name, alias, luns, initiators\n");
+		"name, alias, auth, luns, initiators\n");
 	bad("portals = ( { xyzzy = 1; } );",
 		"t:1: portals[0].xyzzy: no such key in a portal; keys are: address, port\n");
 	bad("volumes = ( { },\n { name = \"a\"; } );",
@@ -488,51 +441,6 @@ static void test_many(void **state)
 
 /* ---- files -------------------------------------------------------------------------------------
  */
-
-static char folder[] = "kura-test-config.XXXXXX";
-
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static const char *const names[] = { "main.conf", "a.conf", "sub/b.conf", "sub" };
-
-static int remove_folder(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < own_array_len(names); i++) {
-		char *path own_free = own_printf("%s/%s", folder, names[i]);
-
-		(void)remove(path);
-	}
-	return rmdir(folder);
-}
-
-static void write_file(const char *name, const char *text)
-{
-	char *path own_free = own_printf("%s/%s", folder, name);
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-}
-
-/* Reads main.conf; wants so many mistakes and the first one behind the folder's name. */
-static struct config *read_main(unsigned want, const char *message)
-{
-	char *path own_free = own_printf("%s/main.conf", folder);
-	struct cfg_error errors[MAX_ERRORS];
-	unsigned count = 0;
-	struct config *cfg = cfg_read(path, errors, MAX_ERRORS, &count);
-
-	assert_int_equal(count, want);
-	if (want)
-		assert_string_equal(errors[0].text + strlen(folder) + 1, message);
-	return cfg;
-}
 
 static void test_include(void **state)
 {

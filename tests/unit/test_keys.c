@@ -157,8 +157,12 @@ static void test_lists(void **state)
 
 	(void)state;
 	assert_offers(KEYS_OPERATE, false, offers, own_array_len(offers));
-	assert_answer(KEYS_SECURITY, false, "AuthMethod=KRB5,CHAP,None|", "AuthMethod=None|");
-	assert_answer(KEYS_SECURITY, false, "AuthMethod=CHAP|", "AuthMethod=Reject|");
+	/* answered by login.c */
+	assert_answer(KEYS_SECURITY, false, "AuthMethod=KRB5,CHAP,None|CHAP_A=5|", "");
+	assert_answer(KEYS_OPERATE, false, "CHAP_A=5|CHAP_R=0x00|", "CHAP_A=Reject|CHAP_R=Reject|");
+	assert_true(keys_list_has("KRB5,CHAP", "CHAP"));
+	assert_false(keys_list_has("KRB5,CHAP2", "CHAP"));
+	assert_false(keys_list_has("", "CHAP"));
 }
 
 static void test_keys_that_are_gone_or_unknown(void **state)

@@ -4,6 +4,9 @@
  */
 #include "tests/unit/talk.h"
 
+#include "target/iscsi/binary.h"
+#include "target/iscsi/login_chap.h"
+
 /* ---- logins --------------------------------------------------------------------------------- */
 
 static void test_operational_stage_to_full(void **state)
@@ -238,6 +241,188 @@ static void test_refused_in_the_second_request(void **state)
 	}
 }
 
+/* ---- secrets -------------------------------------------------------------------------------- */
+
+#define CHALLENGE "CHAP_A=7|CHAP_I=%u|CHAP_C=%66s"
+
+static const struct iscsi_auth_conf secret = {
+	.user = "alice", .secret = "correct horse", .algorithms = "sha-256"
+};
+
+static struct iscsi_auth *ask_secret(void)
+{
+	return w.target[0].auth = chap_auth_new(&secret);
+}
+
+/* "CHAP_N=alice|CHAP_R=..." for the challenge that was heard last. */
+static const char *prove(const char *with)
+{
+	static char text[200];
+	uint8_t challenge[CHAP_CHALLENGE], digest[CHAP_DIGEST_MAX];
+	char hex[2 * CHAP_CHALLENGE + 3];
+	unsigned id;
+
+	assert_int_equal(sscanf(w.text, CHALLENGE, &id, hex), 2);
+	assert_int_equal(binary_parse(hex, challenge, sizeof challenge), CHAP_CHALLENGE);
+	binary_format(digest,
+		chap_digest(CHAP_SHA256, (uint8_t)id, with, challenge, sizeof challenge, digest),
+		hex);
+	snprintf(text, sizeof text, "CHAP_N=alice|CHAP_R=%s|", hex);
+	return text;
+}
+
+/* Up to the challenge, on a new connection. */
+static void be_challenged(void)
+{
+	connect_again();
+	strcpy(w.conn.peer, "192.0.2.1:40000");
+	say(T | FLAGS(0, 1), NAMES "AuthMethod=CHAP,None|");
+	hear(FLAGS(0, 0), "AuthMethod=CHAP|" GROUP); /* the stage does not end here */
+	say(FLAGS(0, 0), "CHAP_A=5,7|");
+}
+
+static void test_secret(void **state)
+{
+	struct iscsi_auth *auth = ask_secret();
+
+	(void)state;
+	be_challenged();
+	say(T | FLAGS(0, 1), prove("correct horse"));
+	hear(T | FLAGS(0, 1), "");
+	assert_null(w.timer);
+	say(OPERATE_FULL, "");
+	establish();
+	be_challenged();
+	say(T | FLAGS(0, 3), prove("correct horse"));
+	establish();
+	chap_auth_free(auth);
+}
+
+static void test_no_way_around_the_secret(void **state)
+{
+	static const struct {
+		unsigned flags;
+		const char *text;
+	} rows[] = {
+		{ OPERATE_FULL, NAMES },
+		{ FLAGS(1, 0), NAMES },
+		{ OPERATE_FULL, NAMES "AuthMethod=None|" },
+		{ T | FLAGS(0, 1), NAMES },
+		{ T | FLAGS(0, 3), NAMES },
+		{ T | FLAGS(0, 1), NAMES "AuthMethod=None|" },
+		{ FLAGS(0, 0), NAMES "AuthMethod=None|" },
+		{ FLAGS(0, 0), NAMES "AuthMethod=KRB5,SRP,None|" },
+		{ FLAGS(0, 0), NAMES "AuthMethod=|" },
+	};
+	struct iscsi_auth *auth = ask_secret();
+
+	(void)state;
+	for (size_t i = 0; i < own_array_len(rows); i++) {
+		connect_again();
+		say(rows[i].flags, rows[i].text);
+		hear_refusal(LOGIN_AUTHENTICATION);
+		assert_false(w.joined);
+	}
+	connect_again();
+	say(FLAGS(0, 0), NAMES "AuthMethod=CHAP|CHAP_A=7|"); /* the second is not its turn */
+	hear_refusal(LOGIN_INITIATOR_ERROR);
+	for (unsigned next = 1; next <= 3; next += 2) { /* asking again and again is no proof */
+		be_challenged();
+		say(T | FLAGS(0, next), "");
+		hear(FLAGS(0, 0), "");
+		say(T | FLAGS(0, next), "");
+		hear(FLAGS(0, 0), "");
+		assert_false(w.joined);
+	}
+	chap_auth_free(auth);
+}
+
+/* A wrong secret is refused late, the next attempt waits too, and another address does not. */
+static void test_wrong_secret_costs_time(void **state)
+{
+	struct iscsi_auth *auth = ask_secret();
+	unsigned before;
+
+	(void)state;
+	for (uint32_t wait_ms = 250; wait_ms <= 1000; wait_ms *= 2) {
+		be_challenged();
+		before = w.sent;
+		say(T | FLAGS(0, 1), prove("wrong"));
+		assert_int_equal(w.sent, before);
+		assert_int_equal(w.wait_ms, wait_ms);
+		pass_time();
+		hear_refusal(LOGIN_AUTHENTICATION);
+	}
+	be_challenged();
+	say(T | FLAGS(0, 1), prove("wrong"));
+	be_challenged(); /* gone before its answer: the time has still to pass */
+	assert_null(w.timer);
+	before = w.sent;
+	say(T | FLAGS(0, 1), prove("correct horse"));
+	assert_int_equal(w.sent, before);
+	assert_int_equal(w.wait_ms, 2000);
+	pass_time();
+	hear(T | FLAGS(0, 1), "");
+	be_challenged();
+	say(T | FLAGS(0, 1), prove("wrong"));
+	be_challenged();
+	strcpy(w.conn.peer, "192.0.2.2:40000");
+	say(T | FLAGS(0, 1), prove("correct horse"));
+	hear(T | FLAGS(0, 1), "");
+	be_challenged();
+	say(T | FLAGS(0, 1), prove("wrong"));
+	be_challenged(); /* what would wait for too long is not looked at, right or wrong */
+	say(T | FLAGS(0, 1), prove("correct horse"));
+	assert_null(w.timer);
+	hear_refusal(LOGIN_AUTHENTICATION);
+	chap_auth_free(auth);
+}
+
+static void test_a_request_while_the_answer_waits(void **state)
+{
+	struct iscsi_auth *auth = ask_secret();
+
+	(void)state;
+	be_challenged();
+	say(T | FLAGS(0, 1), prove("wrong"));
+	say(T | FLAGS(0, 1), "");
+	hear_refusal(LOGIN_INITIATOR_ERROR);
+	pass_time(); /* nothing more is said */
+	hear_refusal(LOGIN_INITIATOR_ERROR);
+	chap_auth_free(auth);
+}
+
+/* An entry of its own decides before the target; discovery has its own. */
+static void test_whose_secret(void **state)
+{
+	struct iscsi_auth *auth = chap_auth_new(&secret);
+
+	(void)state;
+	w.rule[0].auth = auth;
+	say(OPERATE_FULL, NAMES);
+	hear_refusal(LOGIN_AUTHENTICATION);
+	connect_again();
+	say(OPERATE_FULL, NAME_I "SessionType=Discovery|");
+	establish();
+	w.rule[0].auth = NULL;
+	w.server->discovery_auth = auth;
+	connect_again();
+	say(OPERATE_FULL, NAME_I "SessionType=Discovery|");
+	hear_refusal(LOGIN_AUTHENTICATION);
+	connect_again();
+	say(OPERATE_FULL, NAMES);
+	establish();
+	connect_again();
+	say(FLAGS(0, 0), NAME_I "SessionType=Discovery|AuthMethod=CHAP|");
+	hear(FLAGS(0, 0), "AuthMethod=CHAP|");
+	say(FLAGS(0, 0), "CHAP_A=7|");
+	say(T | FLAGS(0, 3), prove("correct horse"));
+	establish();
+	chap_auth_free(auth);
+}
+
+/* ---- limits --------------------------------------------------------------------------------- */
+
 static void test_too_much_text(void **state)
 {
 	static char some[8193];
@@ -366,6 +551,11 @@ int main(void)
 		TEST(test_version_and_tsih),
 		TEST(test_what_may_not_change),
 		TEST(test_refused_in_the_second_request),
+		TEST(test_secret),
+		TEST(test_no_way_around_the_secret),
+		TEST(test_wrong_secret_costs_time),
+		TEST(test_a_request_while_the_answer_waits),
+		TEST(test_whose_secret),
 		TEST(test_too_much_text),
 		TEST(test_the_server_cannot),
 		TEST(test_a_request_while_the_registry_is_asked),

@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/lib/kurad.py \
 	tests/lib/tapout.py \
 	tests/wire/README.md \
+	tests/wire/chap.py \
 	tests/wire/conv.py \
 	tests/wire/match.py \
 	tests/wire/pdu.py \
@@ -14,6 +15,7 @@ EXTRA_DIST += \
 	tests/wire/selftest.py \
 	tests/wire/default.conf \
 	tests/wire/broken.conv \
+	tests/wire/chap.conv \
 	tests/wire/digest.conv \
 	tests/wire/errors.conv \
 	tests/wire/full.conv \

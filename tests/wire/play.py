@@ -5,6 +5,7 @@ import copy
 import re
 import time
 
+import chap
 import match
 import pdu
 from peer import Peer, WireError, Closed
@@ -121,6 +122,8 @@ class Player:
                 return "x" * int(inner[2:])
             if inner == "port":
                 return str(self.address[1])
+            if inner.startswith("cha"):
+                return chap.value(self, inner.split(), conn)
             return str(self.number(inner, conn))
         return re.sub(r"\{([^{}]+)\}", one, text)
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * offer.h: who may see what: the configuration's targets, initiators and secrets as the iSCSI room
+ * takes them.
+ */
+#ifndef KURA_TARGET_OFFER_H
+#define KURA_TARGET_OFFER_H
+
+#include "config/config.h"
+#include "target/iscsi/iscsi.h"
+#include "target/storage.h"
+
+/* Offers every target of `cfg`, whose storage is open, to whom it lists. Before the loops run. */
+void offer_all(struct iscsi_server *srv, const struct config *cfg, const struct storage *storage);
+
+#endif

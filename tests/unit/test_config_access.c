@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Who may see what, as the configuration says it: secrets, and every message on bad ones. */
+#include "tests/unit/config_texts.h"
+
+#include "common/own.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- secrets ------------------------------------------------------------------------------------
+ */
+
+#define AUTH "discovery_auth = {\n@\n};"
+
+static void test_auth(void **state)
+{
+	struct config *cfg = good(
+		"discovery_auth = { user = \"d\"; secret = \"twelve bytes\"; };\n"
+		"targets = ( { name = \"iqn.2026-11.a:b\"; luns = ();\n"
+		"auth = { user = \"0x12\"; secret = \"q\"; mutual_user = \"m\";\n"
+		"         mutual_secret = \"\\x41 secret\"; algorithms = [ \"sha-256\", "
+		"\"md5\" ]; };\n"
+		"initiators = ( { name = \"*\"; auth = { user = \"i\"; secret = \"s\"; }; } );\n"
+		"} );");
+	const struct cfg_target *t = cfg->targets;
+
+	(void)state;
+	assert_string_equal(cfg->discovery_auth->user, "d");
+	assert_string_equal(cfg->discovery_auth->algorithms, "sha3-256 sha-256 sha-1 md5");
+	assert_null(cfg->discovery_auth->mutual_user);
+	assert_int_equal(t->auth->where.line, 3);
+	assert_string_equal(t->auth->user, "0x12");
+	assert_string_equal(t->auth->secret, "q");
+	assert_string_equal(t->auth->mutual_secret, "A secret");
+	assert_string_equal(t->auth->algorithms, "sha-256 md5");
+	assert_string_equal(t->initiators[0].auth->user, "i");
+	assert_int_equal(cfg->warning_count, 4);
+	assert_string_equal(cfg->warnings[0].text,
+		"t:3: targets[0].auth.secret: the secret has 1 bytes; with less than 12 it can be "
+		"guessed from what goes over the network");
+	cfg_free(cfg);
+}
+
+static void test_auth_bad(void **state)
+{
+	(void)state;
+	bad("discovery_auth = 1;",
+		"t:1: discovery_auth: is not a group; write discovery_auth = { ... };\n");
+	bad_in(AUTH, "secret = \"twelve bytes\";",
+		"t:1: discovery_auth: has no user; write user = ...; (the name by which the "
+		"initiator introduces itself)\n");
+	bad_in(AUTH, "user = \"\"; secret = \"twelve bytes\";",
+		"t:2: discovery_auth.user: is empty; write a name of 1 to 255 characters\n");
+	bad_in(AUTH, "user = \"u\";",
+		"t:1: discovery_auth.secret: is missing; write secret_file = \"/path\"; with a "
+		"file of mode 0600\n");
+	bad_in(AUTH, "user = \"u\"; secret = \"\";",
+		"t:2: discovery_auth.secret: has 0 bytes; a secret has 1 to 255, better 12 or "
+		"more\n");
+	bad_in(AUTH, "user = \"u\"; secret = 12345678901234;",
+		"t:2: discovery_auth.secret: is a number; write a text in double quotes\n");
+	bad_in(AUTH, "user = \"u\"; secret = \"twelve bytes\"; mutual_user = \"m\";",
+		"t:1: discovery_auth.mutual_secret: is missing; write mutual_secret_file = "
+		"\"/path\"; with a file of mode 0600\n");
+	bad_in(AUTH, "user = \"u\"; secret = \"twelve bytes\"; mutual_secret = \"other twelve\";",
+		"t:1: discovery_auth.mutual_user: is missing; a secret goes with a name\n");
+	bad_in(AUTH,
+		"user = \"u\"; secret = \"twelve bytes\"; mutual_user = \"m\"; mutual_secret = "
+		"\"twelve bytes\";",
+		"t:2: discovery_auth.mutual_secret: is the secret of the initiator; take another "
+		"one for the target\n");
+	bad_in(AUTH, "user = \"u\"; secret = \"twelve bytes\"; algorithms = [ \"sha256\" ];",
+		"t:2: discovery_auth.algorithms: \"sha256\" is not known; write some of "
+		"\"sha3-256\", \"sha-256\", \"sha-1\" or \"md5\" (did you mean \"sha-256\"?)\n");
+	bad_in(AUTH, "user = \"u\"; secret = \"twelve bytes\"; algorithms = [ \"md5\", \"md5\" ];",
+		"t:2: discovery_auth.algorithms: has \"md5\" twice; write each once\n");
+	bad_in(AUTH, "user = \"u\"; secret = \"twelve bytes\"; algorithms = [ ];",
+		"t:2: discovery_auth.algorithms: is no list of texts; write algorithms = [ "
+		"\"...\", \"...\" ];\n");
+	bad_in(AUTH, "user = \"u\"; secret = \"twelve bytes\"; algorithms = \"md5\";",
+		"t:2: discovery_auth.algorithms: is no list of texts; write algorithms = [ "
+		"\"...\", \"...\" ];\n");
+	/* a secret is not shown, whatever is wrong around it */
+	bad_in(AUTH, "secret = \"twelve bytes\" = 1;",
+		"t:2: syntax error at \"secret = \"; is a ';' or ',' missing before it, a bracket "
+		"or quote left open, or a word without quotes?\n");
+}
+
+#define SECRET_CONF "discovery_auth = { user = \"u\"; secret_file = \"%s\"; };"
+
+static void secret_file_is(const char *bytes, size_t len, unsigned mode, const char *want)
+{
+	char *cwd own_free = getcwd(NULL, 0);
+	char *path own_free = own_printf("%s/%s/a.conf", cwd, folder);
+	char *conf own_free = own_printf(SECRET_CONF, path);
+	char *good_words own_free = NULL;
+	struct config *cfg;
+	FILE *f;
+
+	(void)remove(path);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, mode), 0);
+	if (want && strstr(want, "%s"))
+		good_words = own_printf(
+			"t:1: discovery_auth.secret_file: \"%s\" has the mode %04o, so others "
+			"than its owner get at the secret; chmod 600 it, and choose a new secret "
+			"if they could\n",
+			path, mode);
+	else if (want)
+		good_words = own_printf("t:1: discovery_auth.secret_file: \"%s\" %s\n", path, want);
+	if (want) {
+		bad(conf, good_words);
+		return;
+	}
+	cfg = good(conf);
+	assert_memory_equal(cfg->discovery_auth->secret, bytes, 12);
+	assert_int_equal(strlen(cfg->discovery_auth->secret), 12);
+	cfg_free(cfg);
+}
+
+static void test_secret_file(void **state)
+{
+	char many[300];
+
+	(void)state;
+	memset(many, 'a', sizeof many);
+	secret_file_is("twelve bytes", 12, 0600, NULL);
+	secret_file_is("twelve bytes\n", 13, 0400, NULL);
+	secret_file_is("twelve bytes", 12, 0640, "%s");
+	secret_file_is("twelve bytes", 12, 0604, "%s");
+	secret_file_is("", 0, 0600, "holds none; a secret has 1 to 255 bytes");
+	secret_file_is("\n", 1, 0600, "holds none; a secret has 1 to 255 bytes");
+	secret_file_is(many, 256, 0600, "holds more; a secret has 1 to 255 bytes");
+	secret_file_is(many, 300, 0600, "holds more; a secret has 1 to 255 bytes");
+	secret_file_is("twelve\nbytes", 12, 0600,
+		"holds more than one line, or a NUL; write the secret on one line");
+	secret_file_is("twelve\0bytes", 12, 0600,
+		"holds more than one line, or a NUL; write the secret on one line");
+	bad("discovery_auth = { user = \"u\"; secret_file = \"/nonexistent/x\"; };",
+		"t:1: discovery_auth.secret_file: \"/nonexistent/x\" cannot be read: No such file "
+		"or directory\n");
+	bad("discovery_auth = { user = \"u\"; secret_file = \"/\"; };",
+		"t:1: discovery_auth.secret_file: \"/\" is not a plain file\n");
+	bad("discovery_auth = { user = \"u\"; secret = \"twelve bytes\"; secret_file = \"/\"; };",
+		"t:1: discovery_auth.secret_file: does not go with the secret itself; remove one "
+		"of the two\n");
+}
+
+/* A secret in the configuration asks that its file, and no other, be private. */
+static void test_secret_in_shared_file(void **state)
+{
+	char *main_path own_free = own_printf("%s/main.conf", folder);
+	char *part own_free = own_printf("%s/a.conf", folder);
+
+	(void)state;
+	write_file("a.conf", "discovery_auth = { user = \"u\"; secret = \"twelve bytes\"; };\n");
+	write_file("main.conf", "loops = 2;\n@include \"a.conf\"\n");
+	assert_int_equal(chmod(main_path, 0644), 0);
+	assert_int_equal(chmod(part, 0640), 0);
+	assert_null(read_main(1,
+		"a.conf:1: discovery_auth.secret: stands in a file that others than its owner get "
+		"at; chmod 600 it, or write secret_file = \"/path\"; with a file of mode 0600"));
+	assert_int_equal(chmod(part, 0600), 0);
+	cfg_free(read_main(0, NULL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_auth),
+		cmocka_unit_test(test_auth_bad),
+		cmocka_unit_test(test_secret_file),
+		cmocka_unit_test(test_secret_in_shared_file),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
