@@ -46,7 +46,7 @@ static void standard_data(const struct scsi_task *task, struct span_writer *w)
 	span_put8(w, 0x06);   /* SPC-4 */
 	span_put8(w, 0x12);   /* HISUP, response data format 2 */
 	span_put8(w, 96 - 5); /* ADDITIONAL LENGTH: it is not changed by truncation */
-	span_put8(w, task->lun ? 0x30 : 0x00); /* TPGS: implicit and explicit, SPC-4 5.15 */
+	span_put8(w, task->lun ? 0x38 : 0x00); /* TPGS: implicit and explicit, SPC-4 5.15; 3PC */
 	span_put8(w, 0x00);
 	span_put8(w, 0x02); /* CMDQUE */
 	put_names(task, w);

@@ -45,7 +45,7 @@ static struct {
 	uint8_t row;        /* place + 1 of the only row, 0: none */
 	uint8_t action_set; /* place + 1 in command_actions, 0: no service actions */
 } command_index[256];
-static uint8_t command_actions[8][ACTIONS_MAX]; /* place + 1 of the row */
+static uint8_t command_actions[16][ACTIONS_MAX]; /* place + 1 of the row */
 
 /* The bits of the first 16 bytes that must be zero; bytes beyond the CDB are not looked at. */
 static struct {
@@ -306,6 +306,21 @@ void scsi_command_run(struct scsi_task *task)
 	find_lun(task);
 	if (!task->itl || scsi_order_join(task))
 		scsi_command_begin(task);
+}
+
+void scsi_command_run_inner(struct scsi_task *task)
+{
+	bool has_actions;
+
+	find_lun(task);
+	task->cmd = scsi_command_find(task->cdb[0], task->cdb[1] & 0x1f, &has_actions);
+	if (!task->itl) {
+		scsi_task_fail(task, SENSE_LUN_NOT_SUPPORTED); /* SAM-5 5.11 */
+		return;
+	}
+	task->itl->tasks++;
+	if (check_reservation(task) && check_unit(task))
+		task->cmd->run(task);
 }
 
 void scsi_command_begin(struct scsi_task *task)

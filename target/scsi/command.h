@@ -81,6 +81,9 @@ void scsi_command_run(struct scsi_task *task);
 /* Checks the CDB of a task whose turn it is and begins it. */
 void scsi_command_begin(struct scsi_task *task);
 
+/* Begins a task that the SCSI room itself has sent: scsi_task_submit_inner. */
+void scsi_command_run_inner(struct scsi_task *task);
+
 /* The rows, `count` of them, by opcode and service action; static. */
 const struct scsi_command *scsi_command_table(unsigned *count);
 
@@ -196,6 +199,9 @@ uint32_t scsi_atomic_most(const struct scsi_lun *lun);
 /* The pages of VPD data (vpd.c): INQUIRY with EVPD. */
 void scsi_vpd_run(struct scsi_task *task);
 
+/* VPD page 8F (cmd_copy_results.c), what follows its header. */
+void scsi_copy_vpd(const struct scsi_task *task, struct span_writer *w);
+
 /* ---- the functions of the rows
  * ------------------------------------------------------------------- */
 
@@ -269,6 +275,18 @@ void scsi_cmd_pr_read_reservation(struct scsi_task *task);
 void scsi_cmd_pr_capabilities(struct scsi_task *task);
 /* READ FULL STATUS, SPC-4 6.15.5. */
 void scsi_cmd_pr_full_status(struct scsi_task *task);
+/* EXTENDED COPY(LID1) and (LID4), SPC-4 6.5 and 6.4. */
+void scsi_cmd_copy(struct scsi_task *task);
+/* COPY OPERATION ABORT, SPC-4 6.3. */
+void scsi_cmd_copy_abort(struct scsi_task *task);
+/* RECEIVE COPY STATUS(LID1), SPC-4 6.25. */
+void scsi_cmd_copy_status1(struct scsi_task *task);
+/* RECEIVE COPY STATUS(LID4), SPC-4 6.24. */
+void scsi_cmd_copy_status4(struct scsi_task *task);
+/* RECEIVE COPY FAILURE DETAILS(LID1), SPC-4 6.23. */
+void scsi_cmd_copy_failure(struct scsi_task *task);
+/* RECEIVE COPY OPERATING PARAMETERS, SPC-4 6.22. */
+void scsi_cmd_copy_parameters(struct scsi_task *task);
 /* UNMAP, SBC-3 5.28. */
 void scsi_cmd_unmap(struct scsi_task *task);
 /* WRITE SAME(10), (16), SBC-3 5.47 and 5.48. */

@@ -16,6 +16,7 @@ struct scsi_domain;
 struct scsi_target;
 struct scsi_member;
 struct scsi_map;
+struct copy_history;
 
 #define SCSI_LOOPS_MAX 64
 #define SCSI_INITIATOR_MAX                                                                         \
@@ -100,6 +101,7 @@ struct scsi_nexus {
 	const struct scsi_map *map; /* the LUN map that itl[] was made for, borrowed */
 	struct scsi_itl *itl;       /* one per LUN of the map, same order */
 	unsigned itl_count;
+	struct copy_history *copies;                /* copies that are over, or NULL */
 	struct scsi_itl well_known;                /* REPORT LUNS well-known LUN, SPC-4 8.2 */
 	void (*drained)(struct scsi_nexus *nexus); /* after scsi_nexus_close: no task is left */
 	bool closing;

@@ -7,6 +7,8 @@
 
 #include "common/be.h"
 
+#define SENSE_THIRD_MAX 28 /* bytes of sense data that are handed on */
+
 static const struct {
 	uint8_t key, asc, ascq;
 } sense_rows[] = {
@@ -46,6 +48,42 @@ static void build_pointer(uint8_t *p, const struct scsi_cause *cause)
 		p[0] |= (uint8_t)(0x08 | cause->bit);
 }
 
+/* SPC-4 5.17.7.4: COMMAND-SPECIFIC INFORMATION has the place of what the copy source and the copy
+ * destination said (status and sense data), and the number of the segment. */
+static uint8_t build_fixed_copy(uint8_t *dst, const struct scsi_cause *cause)
+{
+	if (cause->segment_valid)
+		be16_store(dst + 10, cause->segment);
+	if (cause->in_segment)
+		dst[15] |= 0x20; /* SPC-4 4.5.2.4.5: SD */
+	if (!cause->third_valid || cause->third_len > SENSE_THIRD_MAX)
+		return 18;
+	dst[cause->third_dest ? 9 : 8] = 18;
+	dst[18] = cause->third_status;
+	memcpy(dst + 19, cause->third, cause->third_len);
+	dst[7] = (uint8_t)(19 + cause->third_len - 8);
+	return (uint8_t)(19 + cause->third_len);
+}
+
+/* SPC-4 4.5.2.3: COMMAND-SPECIFIC INFORMATION; SPC-4 4.5.2.7: forwarded sense data. */
+static uint8_t *build_descriptor_copy(uint8_t *p, const struct scsi_cause *cause)
+{
+	if (cause->segment_valid) {
+		p[0] = 0x01;
+		p[1] = 0x0a;
+		be16_store(p + 6, cause->segment);
+		p += 12;
+	}
+	if (!cause->third_valid || cause->third_len > SENSE_THIRD_MAX)
+		return p;
+	p[0] = 0x0c;
+	p[1] = (uint8_t)(2 + cause->third_len);
+	p[2] = cause->third_dest ? 0x02 : 0x01;
+	p[3] = cause->third_status;
+	memcpy(p + 4, cause->third, cause->third_len);
+	return p + 4 + cause->third_len;
+}
+
 /* SPC-4 4.5.3 */
 static uint8_t build_fixed(uint8_t *dst, const struct scsi_cause *cause)
 {
@@ -62,7 +100,7 @@ static uint8_t build_fixed(uint8_t *dst, const struct scsi_cause *cause)
 	dst[13] = cause->ascq;
 	if (cause->pointer != POINTER_NONE)
 		build_pointer(dst + 15, cause);
-	return 18;
+	return build_fixed_copy(dst, cause);
 }
 
 /* SPC-4 4.5.2 */
@@ -70,7 +108,7 @@ static uint8_t build_descriptor(uint8_t *dst, const struct scsi_cause *cause)
 {
 	uint8_t *p = dst + 8;
 
-	memset(dst, 0, 28);
+	memset(dst, 0, 64);
 	dst[0] = 0x72; /* current, descriptor */
 	dst[1] = cause->key;
 	dst[2] = cause->asc;
@@ -86,8 +124,11 @@ static uint8_t build_descriptor(uint8_t *dst, const struct scsi_cause *cause)
 		p[0] = 0x02;
 		p[1] = 0x06;
 		build_pointer(p + 4, cause);
+		if (cause->in_segment)
+			p[4] |= 0x20; /* SPC-4 4.5.2.4.5: SD */
 		p += 8;
 	}
+	p = build_descriptor_copy(p, cause);
 	dst[7] = (uint8_t)(p - dst - 8);
 	return (uint8_t)(p - dst);
 }

@@ -20,6 +20,7 @@ enum scsi_sense_key {
 	SENSE_KEY_ILLEGAL_REQUEST = 0x5,
 	SENSE_KEY_UNIT_ATTENTION = 0x6,
 	SENSE_KEY_DATA_PROTECT = 0x7,
+	SENSE_KEY_COPY_ABORTED = 0xa,
 	SENSE_KEY_ABORTED_COMMAND = 0xb,
 	SENSE_KEY_MISCOMPARE = 0xe,
 };
@@ -54,6 +55,14 @@ struct scsi_cause {
 	enum scsi_pointer pointer; /* what `byte` and `bit` are in */
 	uint16_t byte;             /* FIELD POINTER; or the progress, of 65536 */
 	int8_t bit; /* BIT POINTER, the most significant of the field; -1: all of it */
+	/* -- of third-party copies, SPC-4 5.17.7.4 -- */
+	bool segment_valid; /* it concerns a segment: */
+	bool in_segment;    /* FIELD POINTER counts from where its descriptor begins */
+	uint16_t segment;   /* its number */
+	bool third_valid;   /* what the unit said that failed: */
+	bool third_dest;    /* it is the copy destination */
+	uint8_t third_status, third_len;
+	const uint8_t *third; /* its sense data, borrowed */
 };
 
 /* The cause that a row of sense.def stands for, without information or field pointer. */

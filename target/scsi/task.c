@@ -32,6 +32,7 @@ static void task_start(struct scsi_nexus *nexus, struct scsi_task *task)
 {
 	task->owner = SCSI_OWNER_SCSI;
 	task->nexus = nexus;
+	task->ops = nexus->ops;
 	list_push(&nexus->tasks, &task->node);
 	nexus->task_count++;
 	task->aborted = task->abort_wanted = false;
@@ -58,6 +59,20 @@ void scsi_task_submit(struct scsi_nexus *nexus, struct scsi_task *task)
 	m->inside--;
 }
 
+void scsi_task_submit_inner(
+	struct scsi_nexus *nexus, struct scsi_task *task, const struct scsi_port_ops *ops)
+{
+	struct scsi_member *m = nexus->member;
+
+	own_assert(task->magic == SCSI_TASK_MAGIC && task->owner == SCSI_OWNER_PORT);
+	own_assert(nexus->magic == SCSI_NEXUS_MAGIC && !nexus->closing);
+	task_start(nexus, task);
+	task->ops = ops;
+	m->inside++;
+	scsi_command_run_inner(task);
+	m->inside--;
+}
+
 /* ---- giving it back */
 
 static void task_give_back(struct scsi_task *task)
@@ -74,7 +89,7 @@ static void task_give_back(struct scsi_task *task)
 	if (task->itl)
 		scsi_order_leave(task);
 	task->owner = SCSI_OWNER_PORT;
-	nexus->ops->done(task);
+	task->ops->done(task);
 	scsi_nexus_task_gone(nexus);
 }
 
@@ -244,7 +259,7 @@ void scsi_task_want(struct scsi_task *task, uint32_t len, void (*next)(struct sc
 	own_assert(len > 0 && len <= task->out_room && task->owner == SCSI_OWNER_SCSI);
 	task->next = next;
 	task->owner = SCSI_OWNER_GETDATA;
-	task->nexus->ops->get_data(task, len);
+	task->ops->get_data(task, len);
 }
 
 void scsi_task_data(struct scsi_task *task, int err)

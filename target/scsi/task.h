@@ -20,6 +20,8 @@ struct scsi_nexus;
 struct scsi_lun;
 struct scsi_itl;
 struct scsi_command;
+struct scsi_port_ops;
+struct copy;
 struct res_request;
 struct scsi_fence;
 
@@ -63,6 +65,8 @@ struct scsi_task {
 	enum scsi_owner owner;
 	struct list node; /* in nexus->tasks from submit to done */
 	struct scsi_nexus *nexus;
+	const struct scsi_port_ops *ops; /* the nexus's port, or the copy manager */
+	struct copy *copy;               /* the copy manager's own: which copy */
 
 	/* -- the port's part, filled before submit -- */
 	uint64_t tag;         /* the initiator's tag, unique in its nexus */
@@ -119,6 +123,13 @@ void scsi_task_init(struct scsi_task *task);
  * loop of `nexus`. It comes back by the port's done(). The task is in nexus->tasks from now on.
  */
 void scsi_task_submit(struct scsi_nexus *nexus, struct scsi_task *task);
+
+/*
+ * The same for a task that the SCSI room itself sends in the nexus's name, to be given back to `ops`.
+ * It does not wait for its turn in the task set and leaves unit attentions to the initiator.
+ */
+void scsi_task_submit_inner(
+	struct scsi_nexus *nexus, struct scsi_task *task, const struct scsi_port_ops *ops);
 
 /*
  * The port has what get_data asked for: out_iov, out_iovcnt, out_len are filled. `err` 0, or

@@ -113,6 +113,12 @@ static void vpd_extended(const struct scsi_task *task, struct span_writer *w)
 	span_put(w, page, sizeof page);
 }
 
+/* SPC-4 7.8.17 */
+static void vpd_copy(const struct scsi_task *task, struct span_writer *w)
+{
+	scsi_copy_vpd(task, w);
+}
+
 /* SBC-3 6.6.4 */
 static void vpd_limits(const struct scsi_task *task, struct span_writer *w)
 {

@@ -61,7 +61,7 @@ static void test_inquiry_standard(void **state)
 	ASK(tp, &c, 3, 2, 0, 0x12, 0, 0, 4, 0, 0);
 	p = c.task.in_data;
 	assert_int_equal(c.task.in_len, 96);
-	assert_memory_equal(p, "\x00\x00\x06\x12\x5b\x30\x00\x02", 8);
+	assert_memory_equal(p, "\x00\x00\x06\x12\x5b\x38\x00\x02", 8);
 	assert_memory_equal(p + 8, "KURA    TEST DISK       0.1 ", 28);
 	assert_memory_equal(p + 58, "\x00\xa0\x04\x60\x04\xc0\x09\x60\x00\x00", 10);
 	tp_exec(tp, &c, CDB_(0x12, 0, 0x80, 0, 96, 0), ROOM, NULL, 0); /* page code without EVPD */
@@ -96,8 +96,8 @@ static void test_vpd_pages(void **state)
 	TP_CMD(c);
 
 	(void)state;
-	assert_memory_equal(page(tp, &c, 0x00), "\x00\x80\x83\x86\xb0\xb1\xb2", 7);
-	assert_int_equal(c.task.in_len, 11);
+	assert_memory_equal(page(tp, &c, 0x00), "\x00\x80\x83\x86\x8f\xb0\xb1\xb2", 8);
+	assert_int_equal(c.task.in_len, 12);
 	assert_memory_equal(page(tp, &c, 0x80), "c0ffee001234432188880123456789ab", 32);
 	assert_memory_equal(page(tp, &c, 0x86), "\x00\x07\x00\x01\x00", 5);
 	assert_int_equal(c.task.in_len, 64);
@@ -105,8 +105,8 @@ static void test_vpd_pages(void **state)
 	assert_int_equal(c.task.in_len, 64);
 	assert_memory_equal(page(tp, &c, 0xb2), "\0\0\0\0", 4);
 	for (unsigned code = 0; code < 256; code++) {
-		if (code == 0x00 || code == 0x80 || code == 0x83 || code == 0x86 || code == 0xb0 ||
-			code == 0xb1 || code == 0xb2)
+		if (code == 0x00 || code == 0x80 || code == 0x83 || code == 0x86 || code == 0x8f ||
+			code == 0xb0 || code == 0xb1 || code == 0xb2)
 			continue;
 		tp_exec(tp, &c, CDB_(0x12, 1, (uint8_t)code, 0, 255, 0), ROOM, NULL, 0);
 		assert_field(&c, 2, 7);
