@@ -62,7 +62,8 @@ struct res_state *res_state_copy(const struct res_state *old, unsigned more)
 	s->type = old->type;
 	s->spc2 = old->spc2;
 	s->count = old->count;
-	memcpy(s->reg, old->reg, old->count * sizeof *s->reg);
+	for (unsigned i = 0; i < old->count; i++)
+		s->reg[i] = old->reg[i];
 	for (unsigned i = 0; i < old->note_count; i++)
 		if (!__atomic_load_n(&old->note[i]->given, __ATOMIC_ACQUIRE))
 			s->note[s->note_count++] = old->note[i];
