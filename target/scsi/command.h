@@ -231,6 +231,20 @@ void scsi_cmd_sanitize_exit(struct scsi_task *task);
 void scsi_cmd_report_groups(struct scsi_task *task);
 /* SET TARGET PORT GROUPS, SPC-4 6.45. */
 void scsi_cmd_set_groups(struct scsi_task *task);
+/* LOG SENSE, SPC-4 6.8. */
+void scsi_cmd_log_sense(struct scsi_task *task);
+/* SEND DIAGNOSTIC, SPC-4 6.42. */
+void scsi_cmd_send_diagnostic(struct scsi_task *task);
+/* RECEIVE DIAGNOSTIC RESULTS, SPC-4 6.30. */
+void scsi_cmd_receive_diagnostic(struct scsi_task *task);
+/* READ BUFFER, SPC-4 6.18. */
+void scsi_cmd_read_buffer(struct scsi_task *task);
+/* WRITE BUFFER, SPC-4 6.49. */
+void scsi_cmd_write_buffer(struct scsi_task *task);
+/* REPORT TIMESTAMP, SPC-4 6.38. */
+void scsi_cmd_report_timestamp(struct scsi_task *task);
+/* SET TIMESTAMP, SPC-4 6.46. */
+void scsi_cmd_set_timestamp(struct scsi_task *task);
 /* REPORT SUPPORTED OPERATION CODES, SPC-4 6.35. */
 void scsi_cmd_report_opcodes(struct scsi_task *task);
 /* REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS, SPC-4 6.36. */

@@ -20,7 +20,9 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/cmd_mode_select.c target/scsi/tell.h target/scsi/tell.c \
 	target/scsi/record.h target/scsi/record.c target/scsi/cmd_prevent.c \
 	target/scsi/cmd_defect.c target/scsi/sanitize.h target/scsi/sanitize.c \
-	target/scsi/cmd_sanitize.c target/scsi/alua.h target/scsi/cmd_alua.c
+	target/scsi/cmd_sanitize.c target/scsi/alua.h target/scsi/cmd_alua.c \
+	target/scsi/logs.def target/scsi/cmd_log.c target/scsi/self_test.h target/scsi/cmd_diag.c \
+	target/scsi/cmd_buffer.c target/scsi/cmd_time.c
 
 if HAVE_CMOCKA
 SCSI_TESTPORT = tests/unit/scsi_testport.h tests/unit/scsi_testport.c
@@ -59,6 +61,9 @@ tests_unit_test_scsi_alua_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_copy
 tests_unit_test_scsi_copy_SOURCES = tests/unit/test_scsi_copy.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_copy_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_rest
+tests_unit_test_scsi_rest_SOURCES = tests/unit/test_scsi_rest.c $(SCSI_TESTPORT)
+tests_unit_test_scsi_rest_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_tmf
 tests_unit_test_scsi_tmf_SOURCES = tests/unit/test_scsi_tmf.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_tmf_LDADD = $(SCSI_TEST_LIBS)

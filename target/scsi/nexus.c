@@ -230,6 +230,7 @@ static void nexus_end(void *arg)
 		return;
 	list_del(&nexus->node);
 	free(own_take(nexus->itl));
+	free(own_take(nexus->buffer));
 	free(own_take(nexus->copies));
 	nexus->magic = 0;
 	nexus->drained(nexus);

@@ -16,6 +16,7 @@ struct scsi_domain;
 struct scsi_target;
 struct scsi_member;
 struct scsi_map;
+struct scsi_buffer;
 struct copy_history;
 
 #define SCSI_LOOPS_MAX 64
@@ -77,7 +78,7 @@ struct scsi_itl {
 	uint16_t ua[SCSI_UA_MAX]; /* queued unit attentions, ASC << 8 | ASCQ, oldest first
 				     (SAM-5 5.14) */
 	uint8_t ua_count;
-	uint8_t needs; /* what a command must pass here, enum scsi_command_passes */
+	uint8_t needs;        /* what a command must pass here, enum scsi_command_passes */
 	uint32_t medium_seen; /* loads of a removable medium that this nexus knows of */
 	bool prevents;        /* keeps the medium in (SBC-3 4.15) */
 	/* -- the task set (order.c): commands that are not given back yet -- */
@@ -101,12 +102,13 @@ struct scsi_nexus {
 	const struct scsi_map *map; /* the LUN map that itl[] was made for, borrowed */
 	struct scsi_itl *itl;       /* one per LUN of the map, same order */
 	unsigned itl_count;
-	struct copy_history *copies;                /* copies that are over, or NULL */
+	struct copy_history *copies;               /* copies that are over, or NULL */
 	struct scsi_itl well_known;                /* REPORT LUNS well-known LUN, SPC-4 8.2 */
 	void (*drained)(struct scsi_nexus *nexus); /* after scsi_nexus_close: no task is left */
 	bool closing;
 	struct loop_post gone;      /* brings `drained` */
 	uint64_t unknown[4];        /* opcodes that we do not know and have told the log about */
+	struct scsi_buffer *buffer; /* of WRITE BUFFER, or NULL; owned */
 	struct scsi_member *member; /* this loop's place in the domain */
 };
 

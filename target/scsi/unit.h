@@ -31,6 +31,8 @@ enum scsi_sanitize_state {
 struct scsi_reservation;
 struct scsi_fence_side;
 
+#define SCSI_SELF_TESTS 20 /* entries of the log, SPC-4 7.3.12 */
+
 struct scsi_lun {
 	struct scsi_domain *domain;
 	struct vol *vol;
@@ -58,10 +60,13 @@ struct scsi_lun {
 	uint32_t modes_may;                    /* those that MODE SELECT can change */
 	uint32_t preventers;                   /* I_T nexuses that keep the medium in; atomic */
 	uint32_t sanitize;                     /* enum scsi_sanitize_state and progress; atomic */
-	struct scsi_sanitize *job;   /* the operation under way; the loop's that runs it */
-	char *record;                /* path of what outlives a restart, or NULL */
-	bool sanitize_recorded;      /* the record says so; slow lane */
-	pthread_mutex_t record_lock; /* of the record; slow lane only */
+	struct scsi_sanitize *job;       /* the operation under way; the loop's that runs it */
+	char *record;                    /* path of what outlives a restart, or NULL */
+	bool sanitize_recorded;          /* the record says so; slow lane */
+	pthread_mutex_t record_lock;     /* of the record; slow lane only */
+	uint64_t clock;                  /* ms ahead of the monotonic one, 0: never set; atomic */
+	uint32_t test_count;             /* self-tests so far; atomic */
+	uint32_t tests[SCSI_SELF_TESTS]; /* the latest, see cmd_diag.c; atomic */
 	struct scsi_fence_side *fences[SCSI_LOOPS_MAX]; /* up on that loop; each loop's own */
 	struct list fence_queue; /* scsi_fence.node, up or to come; the home loop's */
 };

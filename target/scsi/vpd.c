@@ -119,6 +119,16 @@ static void vpd_copy(const struct scsi_task *task, struct span_writer *w)
 	scsi_copy_vpd(task, w);
 }
 
+/* SPC-4 7.8.9: one set of each page for all nexuses */
+static void vpd_policy(const struct scsi_task *task, struct span_writer *w)
+{
+	(void)task;
+	span_put8(w, 0x3f); /* every page */
+	span_put8(w, 0xff); /* and subpage */
+	span_put8(w, 0x00); /* shared; MLUS 0: of this unit alone */
+	span_put8(w, 0);
+}
+
 /* SBC-3 6.6.4 */
 static void vpd_limits(const struct scsi_task *task, struct span_writer *w)
 {
