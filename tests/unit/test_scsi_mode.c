@@ -226,12 +226,14 @@ static void test_save_fails(void **state)
 /* A record that lacks any of its bytes, or has any other bit, is no record. */
 static void test_record_damaged(void **state)
 {
-	char text[SCSI_RECORD_MAX];
+	char text[SCSI_RECORD_MAX], drawn[SCSI_RECORD_MAX];
 	size_t len = scsi_record_build(MODE_SWP | MODE_WCE, true, text);
 	uint32_t modes;
 	bool unfinished;
 
 	(void)state;
+	scsi_record_build(MODE_SWP | MODE_WCE, false, drawn); /* as docs/disk-format.md has it */
+	assert_string_equal(drawn, "kura-unit 1\nmodes 00000005\nsanitize none\ncrc32c d847e079\n");
 	assert_int_equal(scsi_record_parse(text, len, &modes, &unfinished), 0);
 	assert_int_equal(modes, MODE_SWP | MODE_WCE);
 	assert_true(unfinished);
