@@ -86,6 +86,8 @@ static void task_give_back(struct scsi_task *task)
 		stat_add(STAT_scsi_aborted, 1);
 	if (task->work_buf)
 		loop_buf_put(nexus->loop, own_take(task->work_buf));
+	if (task->fence)
+		scsi_fence_drop(task);
 	if (task->itl)
 		scsi_order_leave(task);
 	task->owner = SCSI_OWNER_PORT;
@@ -119,8 +121,6 @@ void scsi_task_end(struct scsi_task *task)
 	struct scsi_member *m = task->nexus->member;
 
 	own_assert(task->owner == SCSI_OWNER_SCSI && list_empty(&task->finished));
-	if (task->fence)
-		scsi_fence_drop(task);
 	if (!m->inside) {
 		task_give_back(task);
 		return;
@@ -374,7 +374,7 @@ static bool io_writes(const struct vol_io *io)
 	return io->op == VOL_WRITE || io->op == VOL_TRIM || io->op == VOL_ZERO;
 }
 
-static void task_landed(struct scsi_task *task)
+static __attribute__((noinline)) void task_landed(struct scsi_task *task)
 {
 	if (scsi_fence_near(task))
 		scsi_fence_landed(task);
