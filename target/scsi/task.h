@@ -104,8 +104,8 @@ struct scsi_task {
 	struct loop_buf *work_buf;      /* owned scratch (verify, compare) or NULL */
 	uint64_t lba;                   /* blocks */
 	uint64_t blocks;
-	uint64_t step[4];  /* a command that goes in several steps keeps its place here */
-	bool abort_wanted; /* noticed at the next door */
+	uint64_t step[4];            /* a command that goes in several steps keeps its place here */
+	bool abort_wanted;           /* noticed at the next door */
 	struct res_request *request; /* waits for the home of the reservation; or NULL */
 	void (*next)(struct scsi_task *task); /* goes on when data-out or the volume is ready */
 	struct list finished;                 /* over, waits for the end of the turn */
@@ -125,8 +125,8 @@ void scsi_task_init(struct scsi_task *task);
 void scsi_task_submit(struct scsi_nexus *nexus, struct scsi_task *task);
 
 /*
- * The same for a task that the SCSI room itself sends in the nexus's name, to be given back to `ops`.
- * It does not wait for its turn in the task set and leaves unit attentions to the initiator.
+ * The same for a task that the SCSI room itself sends in the nexus's name, to be given back to
+ * `ops`. It does not wait for its turn in the task set and leaves unit attentions to the initiator.
  */
 void scsi_task_submit_inner(
 	struct scsi_nexus *nexus, struct scsi_task *task, const struct scsi_port_ops *ops);

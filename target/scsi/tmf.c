@@ -113,8 +113,8 @@ static void tmf_attend(struct scsi_tmf *tmf, struct scsi_nexus *nexus)
 
 static bool tmf_resets(const struct scsi_tmf *tmf)
 {
-	return tmf->result == SCSI_TMF_COMPLETE && (tmf->function == SCSI_TMF_LUN_RESET ||
-							   tmf->function == SCSI_TMF_TARGET_RESET);
+	return tmf->result == SCSI_TMF_COMPLETE &&
+	       (tmf->function == SCSI_TMF_LUN_RESET || tmf->function == SCSI_TMF_TARGET_RESET);
 }
 
 static bool tmf_held(struct scsi_everywhere *e, const struct scsi_member *m)
