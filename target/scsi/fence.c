@@ -13,10 +13,12 @@
 
 #include "target/scsi/command.h"
 
+#include "common/own.h"
+
 /* One loop's side of a fence; that loop's, while the fence is up there. */
 struct scsi_fence_side {
 	struct scsi_fence *fence;
-	struct scsi_fence_side *next;    /* in lun->fences of the loop */
+	struct scsi_fence_side *next;    /* in fences->side of the loop */
 	struct list waiting;             /* scsi_task.wait: writes that came later */
 	unsigned landing;                /* writes that were at the volume before, not done yet */
 	struct scsi_everywhere_hop *hop; /* told when landing is 0 */
@@ -24,14 +26,14 @@ struct scsi_fence_side {
 
 struct scsi_fence {
 	struct list all;            /* in member->fences, from its making to the end */
-	struct list node;           /* in lun->fence_queue (home loop), or spare in its member */
+	struct list node;           /* in fences->queue (home loop), or spare in its member */
 	struct scsi_member *member; /* whose loop the task is on */
-	struct scsi_lun *lun;
-	uint64_t from, to;      /* bytes of the volume */
-	struct scsi_task *task; /* the member's loop: for whom; NULL: given up */
-	bool granted;           /* the member's loop: the task was told */
-	bool raised;            /* the home loop: it is going up, or is up */
-	struct loop_post post;  /* between home and the task's loop */
+	struct scsi_fences *fences; /* of the volume */
+	uint64_t from, to;          /* bytes of the volume */
+	struct scsi_task *task;     /* the member's loop: for whom; NULL: given up */
+	bool granted;               /* the member's loop: the task was told */
+	bool raised;                /* the home loop: it is going up, or is up */
+	struct loop_post post;      /* between home and the task's loop */
 	struct scsi_everywhere everywhere;
 	struct scsi_fence_side side[]; /* by place of the loop in the domain */
 };
@@ -48,7 +50,7 @@ static struct scsi_fence *fence_of_post(struct loop_post *post)
 
 static struct scsi_member *fence_home(const struct scsi_fence *f)
 {
-	return &f->lun->domain->member[0];
+	return &f->fences->domain->member[0];
 }
 
 /* Goes on with `run` on the loop of `m`, now when that is where we are. */
@@ -60,6 +62,33 @@ static void fence_travel(struct scsi_fence *f, struct scsi_member *from, struct 
 		run(&f->post);
 	else
 		loop_post(to->loop, &f->post);
+}
+
+/* ---- what the units of a volume share */
+
+struct scsi_fences *scsi_fences_get(struct scsi_domain *domain, struct vol *vol)
+{
+	struct scsi_fences *fences;
+
+	list_for_each (it, &domain->luns) {
+		struct scsi_lun *lun = container_of(it, struct scsi_lun, node);
+
+		if (lun->vol != vol)
+			continue;
+		lun->fences->units++;
+		return lun->fences;
+	}
+	fences = own_calloc(1, sizeof *fences);
+	fences->domain = domain;
+	fences->units = 1;
+	list_init(&fences->queue);
+	return fences;
+}
+
+void scsi_fences_put(struct scsi_fences *fences)
+{
+	if (--fences->units == 0)
+		free(fences);
 }
 
 /* ---- one loop's side */
@@ -74,18 +103,16 @@ static bool fence_crossed(const struct scsi_fence *f, const struct scsi_task *ta
  * is rare, a write is not. */
 static unsigned fence_count(const struct scsi_fence *f, const struct scsi_member *m)
 {
-	const struct vol_chan *chan = f->lun->chan[m->index];
 	unsigned count = 0;
 
-	if (!chan || !vol_chan_inflight(chan))
-		return 0;
 	list_for_each (n, &m->nexuses) {
 		const struct scsi_nexus *nexus = container_of(n, struct scsi_nexus, node);
 
 		list_for_each (t, &nexus->tasks) {
 			const struct scsi_task *task = container_of(t, struct scsi_task, node);
 
-			if (task->lun == f->lun && fence_crossed(f, task))
+			if (task->write_to && task->lun->fences == f->fences &&
+				fence_crossed(f, task))
 				count++;
 		}
 	}
@@ -99,8 +126,8 @@ static void fence_raise_each(struct scsi_everywhere *e, struct loop *loop)
 	struct scsi_fence_side *side = &f->side[m->index];
 
 	side->fence = f;
-	side->next = f->lun->fences[m->index];
-	f->lun->fences[m->index] = side;
+	side->next = f->fences->side[m->index];
+	f->fences->side[m->index] = side;
 	list_init(&side->waiting);
 	side->landing = fence_count(f, m);
 	if (side->landing)
@@ -112,7 +139,7 @@ static void fence_lower_each(struct scsi_everywhere *e, struct loop *loop)
 	struct scsi_fence *f = fence_of(e);
 	struct scsi_member *m = scsi_member_of(e->domain, loop);
 	struct scsi_fence_side *side = &f->side[m->index];
-	struct scsi_fence_side **at = &f->lun->fences[m->index];
+	struct scsi_fence_side **at = &f->fences->side[m->index];
 	struct list *node;
 
 	own_assert(!side->landing);
@@ -131,7 +158,7 @@ static void fence_lower_each(struct scsi_everywhere *e, struct loop *loop)
 bool scsi_fence_holds(struct scsi_task *task)
 {
 	const struct vol_io *io = &task->io;
-	struct scsi_fence_side *side = task->lun->fences[task->nexus->member->index];
+	struct scsi_fence_side *side = task->lun->fences->side[task->nexus->member->index];
 
 	while (side && (io->off >= side->fence->to || side->fence->from >= io->off + io->len))
 		side = side->next;
@@ -144,7 +171,7 @@ bool scsi_fence_holds(struct scsi_task *task)
 
 void scsi_fence_landed(struct scsi_task *task)
 {
-	struct scsi_fence_side *side = task->lun->fences[task->nexus->member->index];
+	struct scsi_fence_side *side = task->lun->fences->side[task->nexus->member->index];
 
 	for (; side; side = side->next)
 		if (side->landing && fence_crossed(side->fence, task) && --side->landing == 0)
@@ -156,7 +183,7 @@ void scsi_fence_landed(struct scsi_task *task)
 /* Nobody who asked earlier has some of the range. */
 static bool fence_is_free(const struct scsi_fence *f)
 {
-	list_for_each (n, &f->lun->fence_queue) {
+	list_for_each (n, &f->fences->queue) {
 		const struct scsi_fence *other = container_of(n, struct scsi_fence, node);
 
 		if (other == f)
@@ -181,14 +208,14 @@ static void fence_raise(struct scsi_fence *f)
 	f->raised = true;
 	f->everywhere.each = fence_raise_each;
 	f->everywhere.done = fence_raised;
-	scsi_everywhere_from(f->lun->domain, fence_home(f)->loop, &f->everywhere, false);
+	scsi_everywhere_from(f->fences->domain, fence_home(f)->loop, &f->everywhere, false);
 }
 
 static void fence_asked(struct loop_post *post)
 {
 	struct scsi_fence *f = fence_of_post(post);
 
-	list_push(&f->lun->fence_queue, &f->node);
+	list_push(&f->fences->queue, &f->node);
 	if (fence_is_free(f))
 		fence_raise(f);
 }
@@ -211,13 +238,13 @@ static void fence_lowered(struct scsi_everywhere *e)
 static void fence_lower(struct loop_post *post)
 {
 	struct scsi_fence *f = fence_of_post(post);
-	struct scsi_lun *lun = f->lun;
+	struct scsi_fences *fences = f->fences;
 
 	list_del(&f->node);
 	f->everywhere.each = fence_lower_each;
 	f->everywhere.done = fence_lowered;
-	scsi_everywhere_from(lun->domain, fence_home(f)->loop, &f->everywhere, false);
-	list_for_each (n, &lun->fence_queue) {
+	scsi_everywhere_from(fences->domain, fence_home(f)->loop, &f->everywhere, false);
+	list_for_each (n, &fences->queue) {
 		struct scsi_fence *next = container_of(n, struct scsi_fence, node);
 
 		if (!next->raised && fence_is_free(next))
@@ -277,7 +304,7 @@ void scsi_fence_take(
 		scsi_task_busy(task);
 		return;
 	}
-	f->lun = task->lun;
+	f->fences = task->lun->fences;
 	f->from = scsi_task_bytes(task, lba);
 	f->to = f->from + scsi_task_bytes(task, blocks);
 	f->task = task;

@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fence.h: a range of a logical unit that one task has to itself while it reads, decides and
- * writes: no other task writes there, from whatever nexus and loop.
+ * fence.h: a range of a volume that one task has to itself while it reads, decides and writes: no
+ * other task writes there, from whatever nexus, loop and logical unit.
  *
- * A fence is asked for on the unit's home loop, the domain's first, and put up on every loop. There
- * it is a node in a list of the unit that is empty otherwise, so a plain write pays for fences by
- * looking whether there is one.
+ * A fence is asked for on the home loop, the domain's first, and put up on every loop. There it is
+ * in a list of the volume that is empty otherwise, so a plain write pays for fences by looking
+ * whether there is one.
  */
 #ifndef KURA_TARGET_SCSI_FENCE_H
 #define KURA_TARGET_SCSI_FENCE_H
 
 #include "target/scsi/unit.h"
 
-#include "common/own.h"
+/* Those of a volume, shared by the units that show it. */
+struct scsi_fences {
+	struct scsi_domain *domain;
+	unsigned units;    /* that have a share */
+	struct list queue; /* scsi_fence.node, up or to come, as asked for; the home loop's */
+	struct scsi_fence_side *side[SCSI_LOOPS_MAX]; /* up on that loop; each loop's own */
+};
+
+/* A share of the volume's, returned owned. Set-up only. */
+struct scsi_fences *scsi_fences_get(struct scsi_domain *domain, struct vol *vol);
+
+/* Gives a share back. Set-up only: no loop runs that could have a fence on its way. */
+void scsi_fences_put(struct scsi_fences *fences);
 
 /*
  * Fences `blocks` > 0 from `lba` on of the task's unit for it, then calls `next`, later: other
@@ -38,10 +50,10 @@ bool scsi_fence_holds(struct scsi_task *task);
 /* What the task had the volume change is done: a fence may have waited for that. */
 void scsi_fence_landed(struct scsi_task *task);
 
-/* Whether a fence of the task's unit stands on the task's loop. */
+/* Whether a fence of the task's volume stands on the task's loop. */
 static inline bool scsi_fence_near(const struct scsi_task *task)
 {
-	return task->lun->fences[task->nexus->member->index];
+	return task->lun->fences->side[task->nexus->member->index];
 }
 
 #endif

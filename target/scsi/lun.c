@@ -5,6 +5,7 @@
  */
 #include "target/scsi/lun.h"
 
+#include "target/scsi/fence.h"
 #include "target/scsi/record.h"
 #include "target/scsi/reservation.h"
 #include "target/scsi/unit.h"
@@ -105,8 +106,8 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 	struct scsi_lun *lun = own_calloc(1, sizeof *lun);
 
 	lun->domain = domain;
-	list_init(&lun->fence_queue);
 	lun->vol = conf->vol;
+	lun->fences = scsi_fences_get(domain, conf->vol);
 	lun->res = scsi_res_get(domain, conf->vol, conf->state_dir);
 	lun->info = vol_info(conf->vol);
 	set_geometry(lun);
@@ -134,6 +135,7 @@ void scsi_lun_free(struct scsi_lun *lun)
 	pthread_mutex_destroy(&lun->record_lock);
 	free(lun->record);
 	scsi_res_put(lun->res);
+	scsi_fences_put(lun->fences);
 	free(lun);
 }
 

@@ -29,7 +29,7 @@ enum scsi_sanitize_state {
 };
 
 struct scsi_reservation;
-struct scsi_fence_side;
+struct scsi_fences;
 
 #define SCSI_SELF_TESTS 20 /* entries of the log, SPC-4 7.3.12 */
 
@@ -67,8 +67,7 @@ struct scsi_lun {
 	uint64_t clock;                  /* ms ahead of the monotonic one, 0: never set; atomic */
 	uint32_t test_count;             /* self-tests so far; atomic */
 	uint32_t tests[SCSI_SELF_TESTS]; /* the latest, see cmd_diag.c; atomic */
-	struct scsi_fence_side *fences[SCSI_LOOPS_MAX]; /* up on that loop; each loop's own */
-	struct list fence_queue; /* scsi_fence.node, up or to come; the home loop's */
+	struct scsi_fences *fences;      /* a share of the volume's */
 };
 
 /* The serial number's longest form. */

@@ -6,6 +6,8 @@
  */
 #include "tests/unit/scsi_testport.h"
 
+#include "target/scsi/fence.h"
+
 #include "common/own.h"
 
 #define DELAY 50u /* ms that every request stays in the volume */
@@ -61,9 +63,9 @@ static void assert_byte(struct tp *tp, uint32_t lba, uint8_t byte)
 
 static void assert_nothing_left(struct tp *tp)
 {
-	assert_true(list_empty(&tp->lun->fence_queue));
+	assert_true(list_empty(&tp->lun->fences->queue));
 	for (unsigned i = 0; i < TP_LOOPS; i++)
-		assert_null(tp->lun->fences[i]);
+		assert_null(tp->lun->fences->side[i]);
 }
 
 static void assert_aborted(const struct tp_cmd *c)
@@ -364,6 +366,19 @@ static void test_loss_of_all_that_wait(void **state)
 	assert_nothing_left(tp);
 }
 
+/* Units that show the same volume have the same fences. */
+static void test_fences_belong_to_the_volume(void **state)
+{
+	TP_BOX(tp) = tp_new(&slow);
+	struct scsi_lun_conf conf = { .vol = tp->vol, .readonly = true };
+	struct scsi_lun *second = scsi_lun_new(tp->domain, &conf);
+
+	(void)state;
+	assert_ptr_equal(second->fences, tp->lun->fences);
+	scsi_lun_free(second);
+	assert_int_equal(tp->lun->fences->units, 1);
+}
+
 static void test_fences_are_used_again(void **state)
 {
 	struct tp_conf conf = { 0 };
@@ -400,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_abort_while_writes_land),
 		cmocka_unit_test(test_loss_of_the_owner),
 		cmocka_unit_test(test_loss_of_all_that_wait),
+		cmocka_unit_test(test_fences_belong_to_the_volume),
 		cmocka_unit_test(test_fences_are_used_again),
 	};
 
