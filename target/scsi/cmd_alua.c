@@ -73,7 +73,7 @@ void scsi_cmd_report_groups(struct scsi_task *task)
 	list_for_each (it, &task->nexus->domain->targets) {
 		const struct scsi_target *target = container_of(it, struct scsi_target, node);
 
-		if (scsi_map_has(target->map, task->lun) && count++ < GROUPS_MAX)
+		if (scsi_map_has(scsi_map_of(target), task->lun) && count++ < GROUPS_MAX)
 			put_group(&w, target);
 	}
 	span_patch32(&w, 0, (uint32_t)w.want - 4);
@@ -88,7 +88,7 @@ static struct scsi_target *find_group(const struct scsi_task *task, uint16_t gro
 	list_for_each (it, &task->nexus->domain->targets) {
 		struct scsi_target *target = container_of(it, struct scsi_target, node);
 
-		if (target->rel_port == group && scsi_map_has(target->map, task->lun))
+		if (target->rel_port == group && scsi_map_has(scsi_map_of(target), task->lun))
 			return target;
 	}
 	return NULL;
@@ -116,7 +116,7 @@ static bool set_concerns(
 {
 	const struct scsi_target *changed = (const struct scsi_target *)(uintptr_t)task->step[1];
 
-	return nexus != task->nexus && scsi_map_has(changed->map, lun);
+	return nexus != task->nexus && scsi_map_has(scsi_map_of(changed), lun);
 }
 
 static void set_next(struct scsi_task *task)
@@ -194,7 +194,7 @@ static void alua_each(struct scsi_everywhere *e, struct loop *loop)
 		struct scsi_nexus *nexus = container_of(n, struct scsi_nexus, node);
 
 		for (unsigned i = 0; i < nexus->itl_count; i++)
-			if (scsi_map_has(a->target->map, nexus->itl[i].lun))
+			if (scsi_map_has(scsi_map_of(a->target), nexus->itl[i].lun))
 				scsi_nexus_attention(nexus, nexus->itl[i].lun, UA_ACCESS_CHANGED);
 	}
 }

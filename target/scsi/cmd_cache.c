@@ -8,8 +8,8 @@
 /* SBC-3 5.26: NUMBER OF LOGICAL BLOCKS 0 is everything from the LBA on. */
 void scsi_cmd_sync_cache(struct scsi_task *task)
 {
-	uint64_t blocks = task->blocks ? task->blocks : task->lun->blocks - task->lba;
-	bool all = task->lba == 0 && blocks == task->lun->blocks;
+	uint64_t blocks = task->blocks ? task->blocks : scsi_task_capacity(task) - task->lba;
+	bool all = task->lba == 0 && blocks == scsi_task_capacity(task);
 
 	if (!(task->lun->info.caps & VOL_HAS_CACHE) || blocks == 0) {
 		scsi_task_good(task);

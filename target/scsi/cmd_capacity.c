@@ -7,7 +7,7 @@
 void scsi_cmd_read_capacity10(struct scsi_task *task)
 {
 	const struct scsi_lun *lun = task->lun;
-	uint64_t last = lun->blocks - 1;
+	uint64_t last = scsi_task_capacity(task) - 1;
 	struct span_writer w;
 
 	if (!scsi_reply_begin(task, &w))
@@ -32,7 +32,7 @@ void scsi_cmd_read_capacity16(struct scsi_task *task)
 		provisioning |= 0x8000; /* LBPME */
 	if (lun->thin && (lun->info.caps & VOL_ZERO_AFTER_TRIM))
 		provisioning |= 0x4000; /* LBPRZ */
-	span_put64(&w, lun->blocks - 1);
+	span_put64(&w, scsi_task_capacity(task) - 1);
 	span_put32(&w, lun->block_size);
 	span_put8(&w, 0); /* no protection information */
 	span_put8(&w, per_physical > 1 ? (uint8_t)__builtin_ctz(per_physical) : 0); /* LBPPBE */
@@ -106,7 +106,7 @@ static void status_answer(struct scsi_task *task)
 void scsi_cmd_lba_status(struct scsi_task *task)
 {
 	struct vol_io *io;
-	uint64_t rest = task->lun->blocks - task->lba;
+	uint64_t rest = scsi_task_capacity(task) - task->lba;
 
 	if (rest == 0) { /* SBC-3 5.5.1: there must be a block to begin with */
 		scsi_task_fail_info(task, SENSE_LBA_OUT_OF_RANGE, task->lba);

@@ -35,6 +35,7 @@ void scsi_cmd_report_luns(struct scsi_task *task)
 	}
 	if (!scsi_reply_begin(task, &w))
 		return;
+	scsi_nexus_forget(task->nexus, UA_LUNS_CHANGED); /* SPC-4 6.33: this is how it is told */
 	span_fill(&w, 0, 8);
 	if (select != 0x00)
 		put_well_known(&w);

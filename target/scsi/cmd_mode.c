@@ -161,15 +161,18 @@ static unsigned put_pages(const struct scsi_task *task, struct span_writer *w)
 }
 
 /* SBC-3 6.5.2: the block descriptor, short or long. */
-static void put_block_descriptor(const struct scsi_lun *lun, struct span_writer *w, bool long_lba)
+static void put_block_descriptor(const struct scsi_task *task, struct span_writer *w, bool long_lba)
 {
+	const struct scsi_lun *lun = task->lun;
+	uint64_t blocks = scsi_task_capacity(task);
+
 	if (long_lba) {
-		span_put64(w, lun->blocks);
+		span_put64(w, blocks);
 		span_put32(w, 0);
 		span_put32(w, lun->block_size);
 		return;
 	}
-	span_put32(w, lun->blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)lun->blocks);
+	span_put32(w, blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)blocks);
 	span_put32(w, lun->block_size);
 }
 
@@ -207,7 +210,7 @@ void scsi_cmd_mode_sense(struct scsi_task *task)
 		return;
 	put_header(task, &w, ten, descriptor);
 	if (descriptor)
-		put_block_descriptor(task->lun, &w, long_lba);
+		put_block_descriptor(task, &w, long_lba);
 	if (put_pages(task, &w) == 0) {
 		bool subpage = task->cdb[3] && task->cdb[3] != MODE_ALL_SUBPAGES;
 

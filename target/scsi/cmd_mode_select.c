@@ -221,7 +221,7 @@ static bool read_descriptor(struct select_list *list, unsigned len)
 	uint32_t size = len == 16 ? be32_load(p + 12) : be32_load(p + 4) & 0xffffff;
 	uint64_t most = len == 16 ? UINT64_MAX : UINT32_MAX;
 
-	if (blocks && blocks != most && blocks != lun->blocks)
+	if (blocks && blocks != most && blocks != scsi_task_capacity(list->task))
 		return list_wrong(list, list->at, 7);
 	if (size != lun->block_size)
 		return list_wrong(list, list->at + (len == 16 ? 12 : 5), 7);

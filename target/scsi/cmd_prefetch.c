@@ -31,7 +31,7 @@ static void prefetch_next(struct scsi_task *task)
  * all of it. */
 void scsi_cmd_prefetch(struct scsi_task *task)
 {
-	uint64_t blocks = task->blocks ? task->blocks : task->lun->blocks - task->lba;
+	uint64_t blocks = task->blocks ? task->blocks : scsi_task_capacity(task) - task->lba;
 	uint64_t bytes = scsi_task_bytes(task, blocks);
 
 	if (bytes == 0 || (task->lun->info.caps & VOL_VOLATILE)) {

@@ -78,7 +78,7 @@ static bool same_check(struct scsi_task *task)
 	/* SBC-3 5.47: 0 means to the end, for WSNZ is clear; the limit holds for that number as
 	 * well */
 	if (task->blocks == 0)
-		task->blocks = task->lun->blocks - task->lba;
+		task->blocks = scsi_task_capacity(task) - task->lba;
 	if (task->blocks > LIMIT_SAME_BLOCKS) {
 		scsi_task_fail_field(task, task->cmd->blocks.byte, 7);
 		return false;

@@ -29,15 +29,14 @@ static struct unmap_range unmap_range(const struct scsi_task *task, uint64_t i)
 /* SBC-3 5.28.2: ranges inside, and no more blocks than VPD page B0 says. */
 static bool unmap_check(struct scsi_task *task)
 {
-	const struct scsi_lun *lun = task->lun;
-	uint64_t sum = 0;
+	uint64_t all = scsi_task_capacity(task), sum = 0;
 
 	for (uint64_t i = 0; i < task->step[1]; i++) {
 		struct unmap_range r = unmap_range(task, i);
 
-		if (r.lba > lun->blocks || r.blocks > lun->blocks - r.lba) {
-			scsi_task_fail_info(task, SENSE_LBA_OUT_OF_RANGE,
-				r.lba > lun->blocks ? r.lba : lun->blocks);
+		if (r.lba > all || r.blocks > all - r.lba) {
+			scsi_task_fail_info(
+				task, SENSE_LBA_OUT_OF_RANGE, r.lba > all ? r.lba : all);
 			return false;
 		}
 		sum += r.blocks;

@@ -192,20 +192,21 @@ static uint64_t load_field(const uint8_t *cdb, struct scsi_place at)
 static bool check_range(struct scsi_task *task)
 {
 	const struct scsi_command *cmd = task->cmd;
-	const struct scsi_lun *lun = task->lun;
+	uint64_t all;
 
 	if (!cmd->lba.width)
 		return true;
+	all = scsi_task_capacity(task);
 	task->lba = load_field(task->cdb, cmd->lba);
 	task->blocks = load_field(task->cdb, cmd->blocks);
 	if (task->blocks == 0 && (cmd->flags & CMD_ZERO_256))
 		task->blocks = 256;
-	if (task->lba > lun->blocks || task->blocks > lun->blocks - task->lba) {
-		scsi_task_fail_info(task, SENSE_LBA_OUT_OF_RANGE,
-			task->lba > lun->blocks ? task->lba : lun->blocks);
+	if (task->lba > all || task->blocks > all - task->lba) {
+		scsi_task_fail_info(
+			task, SENSE_LBA_OUT_OF_RANGE, task->lba > all ? task->lba : all);
 		return false;
 	}
-	if (task->blocks > lun->cap_blocks && (cmd->flags & CMD_CAPPED)) {
+	if (task->blocks > task->lun->cap_blocks && (cmd->flags & CMD_CAPPED)) {
 		scsi_task_fail_field(task, cmd->blocks.byte, 7); /* SBC-3 6.6.4 */
 		return false;
 	}

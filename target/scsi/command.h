@@ -166,6 +166,12 @@ static inline uint64_t scsi_task_bytes(const struct scsi_task *task, uint64_t bl
 	return blocks << task->lun->block_shift;
 }
 
+/* Blocks of the task's unit, as its loop knows it. */
+static inline uint64_t scsi_task_capacity(const struct scsi_task *task)
+{
+	return task->lun->blocks[task->nexus->member->index];
+}
+
 /* Whether the task is for the REPORT LUNS well-known logical unit. */
 static inline bool scsi_task_well_known(const struct scsi_task *task)
 {

@@ -260,7 +260,8 @@ static bool move_range(struct copy *c, const struct scsi_lun *lun, uint64_t lba,
 {
 	struct scsi_cause cause = sense_cause(SENSE_COPY_ENDED);
 	struct scsi_cause third = sense_cause(SENSE_LBA_OUT_OF_RANGE);
-	uint64_t blocks = c->total >> lun->block_shift, all = lun->blocks;
+	uint64_t blocks = c->total >> lun->block_shift,
+		 all = lun->blocks[c->task->nexus->member->index];
 	uint8_t sense[SCSI_SENSE_MAX];
 
 	if (lba <= all && blocks <= all - lba)

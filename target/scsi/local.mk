@@ -11,7 +11,7 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/cmd_luns.c target/scsi/cmd_mode.c target/scsi/cmd_rw.c \
 	target/scsi/cmd_verify.c target/scsi/cmd_cache.c target/scsi/cmd_unmap.c \
 	target/scsi/cmd_same.c target/scsi/cmd_opcodes.c \
-	target/scsi/copy.h target/scsi/cmd_copy.c target/scsi/copy_list.c \
+	target/scsi/live.h target/scsi/live.c target/scsi/copy.h target/scsi/cmd_copy.c target/scsi/copy_list.c \
 	target/scsi/copy_move.c target/scsi/cmd_copy_results.c \
 	target/scsi/reservation.h target/scsi/reservation_home.h target/scsi/reservation.c \
 	target/scsi/reservation_state.c target/scsi/reservation_rules.c \
@@ -58,6 +58,9 @@ tests_unit_test_scsi_sanitize_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_alua
 tests_unit_test_scsi_alua_SOURCES = tests/unit/test_scsi_alua.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_alua_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_scsi_live
+tests_unit_test_scsi_live_SOURCES = tests/unit/test_scsi_live.c $(SCSI_TESTPORT)
+tests_unit_test_scsi_live_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_copy
 tests_unit_test_scsi_copy_SOURCES = tests/unit/test_scsi_copy.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_copy_LDADD = $(SCSI_TEST_LIBS)

@@ -78,7 +78,8 @@ static void set_geometry(struct scsi_lun *lun)
 	lun->block_size = lun->info.block_size;
 	own_assert(lun->block_size >= 512 && !(lun->block_size & (lun->block_size - 1)));
 	lun->block_shift = (uint8_t)__builtin_ctz(lun->block_size);
-	lun->blocks = lun->info.size >> lun->block_shift;
+	for (unsigned i = 0; i < SCSI_LOOPS_MAX; i++)
+		lun->blocks[i] = lun->info.size >> lun->block_shift;
 	lun->cap_blocks = LOOP_BUF_MAX >> lun->block_shift;
 }
 
@@ -176,6 +177,7 @@ struct scsi_target *scsi_target_new(
 	target->tpgt = tpgt;
 	target->rel_port = rel_port;
 	target->map = own_calloc(1, sizeof *target->map);
+	target->map->refs = 1;
 	list_push(&domain->targets, &target->node);
 	return target;
 }
@@ -185,7 +187,7 @@ void scsi_target_free(struct scsi_target *target)
 	if (!target)
 		return;
 	list_del(&target->node);
-	free(target->map);
+	scsi_map_put(target->map);
 	free(target->port_name);
 	free(target->iqn);
 	free(target);
@@ -196,9 +198,15 @@ const char *scsi_target_iqn(const struct scsi_target *target)
 	return target->iqn;
 }
 
-int scsi_target_map(struct scsi_target *target, uint16_t number, struct scsi_lun *lun)
+static void map_index(struct scsi_map *map)
 {
-	struct scsi_map *map = target->map;
+	memset(map->slot, 0, sizeof map->slot);
+	for (unsigned i = 0; i < map->count && map->entry[i].number < 256; i++)
+		map->slot[map->entry[i].number] = (uint16_t)(i + 1);
+}
+
+int scsi_map_add(struct scsi_map *map, uint16_t number, struct scsi_lun *lun)
+{
 	unsigned at = 0;
 
 	if (number > SCSI_LUN_NUMBER_MAX)
@@ -212,9 +220,37 @@ int scsi_target_map(struct scsi_target *target, uint16_t number, struct scsi_lun
 	memmove(&map->entry[at + 1], &map->entry[at], (map->count - at) * sizeof *map->entry);
 	map->entry[at] = (struct scsi_map_entry){ .number = number, .lun = lun };
 	map->count++;
-	for (unsigned i = at; i < map->count && map->entry[i].number < 256; i++)
-		map->slot[map->entry[i].number] = (uint16_t)(i + 1);
+	map_index(map);
 	return 0;
+}
+
+int scsi_map_remove(struct scsi_map *map, uint16_t number)
+{
+	int at = scsi_map_place(map, number);
+
+	if (at < 0)
+		return -ENOENT;
+	map->count--;
+	memmove(&map->entry[at], &map->entry[at + 1],
+		(map->count - (unsigned)at) * sizeof *map->entry);
+	map_index(map);
+	return 0;
+}
+
+int scsi_target_map(struct scsi_target *target, uint16_t number, struct scsi_lun *lun)
+{
+	return scsi_map_add(target->map, number, lun);
+}
+
+void scsi_map_get(const struct scsi_map *map)
+{
+	__atomic_add_fetch(&((struct scsi_map *)map)->refs, 1, __ATOMIC_RELAXED);
+}
+
+void scsi_map_put(const struct scsi_map *map)
+{
+	if (__atomic_sub_fetch(&((struct scsi_map *)map)->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		free((struct scsi_map *)map);
 }
 
 int scsi_map_place(const struct scsi_map *map, uint16_t number)

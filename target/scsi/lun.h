@@ -59,9 +59,8 @@ void scsi_target_free(struct scsi_target *target);
 /* The iSCSI name, borrowed. */
 const char *scsi_target_iqn(const struct scsi_target *target);
 
-/* Maps a logical unit. -EEXIST, -EINVAL (number), -ENOSPC. Before the loops run. (Changes at run
- * time, with REPORTED LUNS DATA HAS CHANGED, come with the admin tool and go through
- * scsi_everywhere.) */
+/* Maps a logical unit. -EEXIST, -EINVAL (number), -ENOSPC. Before the loops run;
+ * afterwards it is live.h that changes maps. */
 int scsi_target_map(struct scsi_target *target, uint16_t number, struct scsi_lun *lun);
 
 #endif

@@ -138,7 +138,7 @@ struct scsi_everywhere_hop *scsi_everywhere_hold(struct scsi_everywhere *e, stru
 
 /* ---- unit attentions, SAM-5 5.14 */
 
-static void itl_attention(struct scsi_itl *itl, uint16_t code)
+void scsi_itl_attention(struct scsi_itl *itl, uint16_t code)
 {
 	unsigned at = itl->ua_count;
 
@@ -146,9 +146,9 @@ static void itl_attention(struct scsi_itl *itl, uint16_t code)
 		if (itl->ua[i] == code)
 			return;
 	/* A reset is told before what it made moot (SAM-5 5.14.1, preference levels), and some
-	 * initiators take nothing else as a session's first. */
+	 * initiators take nothing but POWER ON as a session's first. */
 	if (code >> 8 == 0x29)
-		at = 0;
+		at = itl->ua_count && itl->ua[0] == UA_POWER_ON ? 1 : 0;
 	if (itl->ua_count == SCSI_UA_MAX) {
 		if (at == itl->ua_count)
 			return;
@@ -171,14 +171,38 @@ void scsi_itl_look(struct scsi_itl *itl)
 	if (itl->medium_seen == loads)
 		return;
 	itl->medium_seen = loads;
-	itl_attention(itl, UA_MEDIUM_CHANGED);
+	scsi_itl_attention(itl, UA_MEDIUM_CHANGED);
 }
 
 void scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_lun *lun, uint16_t code)
 {
 	for (unsigned i = 0; i < nexus->itl_count; i++)
 		if (nexus->itl[i].lun == lun)
-			itl_attention(&nexus->itl[i], code);
+			scsi_itl_attention(&nexus->itl[i], code);
+}
+
+void scsi_itl_init(struct scsi_itl *itl, struct scsi_lun *lun)
+{
+	itl->lun = lun;
+	itl->medium_seen = medium_loads(lun);
+	scsi_itl_attention(itl, UA_POWER_ON);
+	scsi_order_init(itl);
+}
+
+static void itl_forget(struct scsi_itl *itl, uint16_t code)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < itl->ua_count; i++)
+		if (itl->ua[i] != code)
+			itl->ua[kept++] = itl->ua[i];
+	itl->ua_count = (uint8_t)kept;
+}
+
+void scsi_nexus_forget(struct scsi_nexus *nexus, uint16_t code)
+{
+	for (unsigned i = 0; i < nexus->itl_count; i++)
+		itl_forget(&nexus->itl[i], code);
 }
 
 uint16_t scsi_itl_take(struct scsi_itl *itl)
@@ -206,15 +230,11 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
 	nexus->ops = ops;
 	snprintf(nexus->initiator, sizeof nexus->initiator, "%s", initiator);
 	list_init(&nexus->tasks);
-	nexus->map = target->map;
+	nexus->map = scsi_map_of(target);
 	nexus->itl_count = nexus->map->count;
 	nexus->itl = own_calloc(nexus->itl_count + 1, sizeof *nexus->itl);
-	for (unsigned i = 0; i < nexus->itl_count; i++) {
-		nexus->itl[i].lun = nexus->map->entry[i].lun;
-		nexus->itl[i].medium_seen = medium_loads(nexus->itl[i].lun);
-		itl_attention(&nexus->itl[i], UA_POWER_ON);
-		scsi_order_init(&nexus->itl[i]);
-	}
+	for (unsigned i = 0; i < nexus->itl_count; i++)
+		scsi_itl_init(&nexus->itl[i], nexus->map->entry[i].lun);
 	scsi_order_init(&nexus->well_known);
 	nexus->member = scsi_member_of(domain, loop);
 	list_push(&nexus->member->nexuses, &nexus->node);

@@ -381,8 +381,10 @@ const struct res_state *scsi_res_view_of(const struct scsi_task *task)
 
 bool res_target_reaches(const struct scsi_target *target, const struct scsi_reservation *res)
 {
-	for (unsigned i = 0; i < target->map->count; i++)
-		if (target->map->entry[i].lun->res == res)
+	const struct scsi_map *map = scsi_map_of(target);
+
+	for (unsigned i = 0; i < map->count; i++)
+		if (map->entry[i].lun->res == res)
 			return true;
 	return false;
 }

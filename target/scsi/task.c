@@ -8,6 +8,7 @@
 
 #include "target/scsi/command.h"
 #include "target/scsi/fence.h"
+#include "target/scsi/live.h"
 #include "target/scsi/order.h"
 #include "target/scsi/port.h"
 #include "target/scsi/sanitize.h"
@@ -220,7 +221,9 @@ void scsi_task_fail_errno(struct scsi_task *task, int err)
 	case -EIO:
 		fail_medium(task);
 		return;
-	case -ENOSPC: /* SBC-3 4.7.3.6 */
+	case -ENOSPC: /* SBC-3 4.7.3.6; SBC-3 4.7.3.7: and the threshold is behind us */
+		if (task->lun->thin)
+			scsi_lun_short(task->lun, task->nexus->loop);
 		scsi_task_fail(task, SENSE_SPACE_ALLOCATION_FAILED);
 		return;
 	case -EROFS:

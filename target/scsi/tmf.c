@@ -169,6 +169,7 @@ static void tmf_end(void *arg)
 	while (tmf_resets(tmf) && (lun = tmf_next_reset(tmf)))
 		if (scsi_res_reset(lun, tmf->nexus->loop, tmf_end, tmf))
 			return;
+	scsi_map_put(tmf->map);
 	tmf->done(tmf);
 }
 
@@ -236,6 +237,7 @@ void scsi_tmf_submit(struct scsi_tmf *tmf)
 		itl = scsi_nexus_find(nexus, tmf->lun_field);
 	tmf->lun = itl ? itl->lun : NULL;
 	tmf->map = nexus->map;
+	scsi_map_get(tmf->map);
 	if (!itl && !whole_target)
 		tmf->result = SCSI_TMF_INCORRECT_LUN; /* SAM-5 7.1 */
 	else

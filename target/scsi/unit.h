@@ -36,17 +36,17 @@ struct scsi_fences;
 struct scsi_lun {
 	struct scsi_domain *domain;
 	struct vol *vol;
-	struct scsi_reservation *res; /* a share of the volume's */
-	struct vol_info info;         /* as it was when the unit was made */
-	uint64_t blocks;              /* capacity */
-	uint32_t block_size;          /* bytes */
-	uint8_t block_shift;          /* log2 of it */
-	uint32_t cap_blocks;          /* MAXIMUM TRANSFER LENGTH, SBC-3 6.6.4 */
-	bool readonly;                /* write protected */
-	bool removable;               /* the medium can be ejected */
-	bool thin;                    /* LBPME: UNMAP is offered */
-	uint32_t medium;              /* times it was loaded << 1 | it is ejected; atomic */
-	char vendor[8];               /* padded with spaces, SPC-4 4.4.1 */
+	struct scsi_reservation *res;    /* a share of the volume's */
+	struct vol_info info;            /* as it was when the unit was made */
+	uint64_t blocks[SCSI_LOOPS_MAX]; /* capacity, as each loop knows it */
+	uint32_t block_size;             /* bytes */
+	uint8_t block_shift;             /* log2 of it */
+	uint32_t cap_blocks;             /* MAXIMUM TRANSFER LENGTH, SBC-3 6.6.4 */
+	bool readonly;                   /* write protected */
+	bool removable;                  /* the medium can be ejected */
+	bool thin;                       /* LBPME: UNMAP is offered */
+	uint32_t medium;                 /* times it was loaded << 1 | it is ejected; atomic */
+	char vendor[8];                  /* padded with spaces, SPC-4 4.4.1 */
 	char product[16];
 	char revision[4];
 	char serial[65];
@@ -59,6 +59,7 @@ struct scsi_lun {
 	uint32_t modes_default;                /* what the unit is made with */
 	uint32_t modes_may;                    /* those that MODE SELECT can change */
 	uint32_t preventers;                   /* I_T nexuses that keep the medium in; atomic */
+	uint64_t short_told_ns;                /* when it was told that space is short; atomic */
 	uint32_t sanitize;                     /* enum scsi_sanitize_state and progress; atomic */
 	struct scsi_sanitize *job;       /* the operation under way; the loop's that runs it */
 	char *record;                    /* path of what outlives a restart, or NULL */
@@ -79,6 +80,7 @@ struct scsi_map_entry {
 };
 
 struct scsi_map {
+	unsigned refs; /* atomic */
 	unsigned count;
 	uint16_t slot[256];                         /* place + 1 of the LUNs below 256, 0: none */
 	struct scsi_map_entry entry[SCSI_LUNS_MAX]; /* by number */
@@ -89,10 +91,10 @@ struct scsi_target {
 	char *iqn;
 	char *port_name; /* "iqn...,t,0x0001", RFC 7143 4.2.7.1 by SPC-4 7.6.4 */
 	uint16_t tpgt;
-	uint16_t rel_port; /* relative target port identifier */
-	struct scsi_map *map;
-	struct list node; /* in the domain's targets */
-	uint32_t alua;    /* enum scsi_alua_state, and << 8 enum scsi_alua_cause; atomic */
+	uint16_t rel_port;    /* relative target port identifier */
+	struct scsi_map *map; /* published: atomic */
+	struct list node;     /* in the domain's targets */
+	uint32_t alua;        /* enum scsi_alua_state, and << 8 enum scsi_alua_cause; atomic */
 };
 
 /* One loop's SCSI side. */
@@ -112,6 +114,7 @@ struct scsi_member {
 
 struct scsi_domain {
 	unsigned count;
+	bool changing;            /* a change is under way (live.c); atomic */
 	struct list luns;         /* scsi_lun.node; fixed before the loops run */
 	struct list targets;      /* scsi_target.node; the same */
 	struct list reservations; /* scsi_reservation.node, one per volume; the same */
@@ -130,8 +133,26 @@ void scsi_member_init(struct scsi_member *m, struct scsi_domain *domain, struct 
  */
 struct scsi_itl *scsi_nexus_find(struct scsi_nexus *nexus, const uint8_t lun_field[8]);
 
+/* Adds to a map that nobody else sees yet: 0, -EEXIST, -EINVAL (number), -ENOSPC. */
+int scsi_map_add(struct scsi_map *map, uint16_t number, struct scsi_lun *lun);
+
+/* Removes from one: 0 or -ENOENT. */
+int scsi_map_remove(struct scsi_map *map, uint16_t number);
+
 /* Where LUN `number` stands in the map, or -1. */
 int scsi_map_place(const struct scsi_map *map, uint16_t number);
+
+/* The map as it was published last, borrowed for this turn of a loop. */
+static inline const struct scsi_map *scsi_map_of(const struct scsi_target *target)
+{
+	return __atomic_load_n(&target->map, __ATOMIC_ACQUIRE);
+}
+
+/* One more who keeps a map over turns. */
+void scsi_map_get(const struct scsi_map *map);
+
+/* One less; the last one frees it. */
+void scsi_map_put(const struct scsi_map *map);
 
 /* Whether the unit is in the map. */
 bool scsi_map_has(const struct scsi_map *map, const struct scsi_lun *lun);
@@ -144,6 +165,15 @@ void scsi_itl_allow(struct scsi_itl *itl);
 
 /* A reset of the unit: mode parameters are as they were saved (SAM-5 6.3.3). Any thread. */
 void scsi_lun_reset(struct scsi_lun *lun);
+
+/* Queues a unit attention for one I_T_L nexus. On its loop. */
+void scsi_itl_attention(struct scsi_itl *itl, uint16_t code);
+
+/* Takes that one out wherever it is queued. */
+void scsi_nexus_forget(struct scsi_nexus *nexus, uint16_t code);
+
+/* The state of an I_T_L nexus that begins: POWER ON is to be told. */
+void scsi_itl_init(struct scsi_itl *itl, struct scsi_lun *lun);
 
 /* Takes the oldest unit attention out; 0: none. */
 uint16_t scsi_itl_take(struct scsi_itl *itl);

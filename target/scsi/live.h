@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * live.h: what changes while the loops run: which units a target maps, how big a unit is, that
+ * space is short. Each change visits every loop and tells every nexus by a unit attention.
+ *
+ * One change of maps or sizes at a time in a domain: the others are answered -EBUSY. A change is
+ * asked for on a loop of the domain; its done() comes there, never inside, when no loop works by
+ * what was before.
+ */
+#ifndef KURA_TARGET_SCSI_LIVE_H
+#define KURA_TARGET_SCSI_LIVE_H
+
+#include "target/scsi/lun.h"
+
+struct scsi_change {
+	void (*done)(struct scsi_change *change); /* on the loop that asked */
+	/* -- the SCSI room's while under way -- */
+	struct scsi_domain *domain;
+	struct scsi_target *target;
+	struct scsi_lun *lun;
+	const struct scsi_map *old, *map; /* before and after */
+	uint64_t blocks;                  /* the new capacity */
+	bool left;                        /* who had reserved the unit has it no more; atomic */
+	struct list gone[SCSI_LOOPS_MAX]; /* by loop: I_T_L nexuses that end with their last task */
+	struct scsi_everywhere everywhere;
+};
+
+/*
+ * Maps a unit, whose channels are open on every loop, as LUN `number`. Nexuses of the target see it
+ * with the unit attention of a new I_T_L nexus, and REPORTED LUNS DATA HAS CHANGED at their other
+ * LUNs. 0, or -EBUSY, -EEXIST, -EINVAL (number), -ENOSPC, and done() does not come. Keeps `change`
+ * until done; borrows `lun` until it is removed.
+ */
+int scsi_target_add(struct scsi_change *change, struct scsi_target *target, uint16_t number,
+	struct scsi_lun *lun);
+
+/*
+ * Takes LUN `number` away: new commands do not find it any more, those that were there before run
+ * to their end, and then done() comes. (One that waits for data-out ends when the initiator has
+ * sent it, aborts it, or is gone.) 0, or -EBUSY, -ENOENT. Keeps `change` until done.
+ */
+int scsi_target_remove(struct scsi_change *change, struct scsi_target *target, uint16_t number);
+
+/*
+ * The unit has `size` bytes: every loop holds commands to that, and every nexus gets CAPACITY DATA
+ * HAS CHANGED. To grow, call it when the volume has grown; to shrink, before: at done() no command
+ * that was let pass before reaches behind the new end. 0, or -EBUSY, -EINVAL (no whole blocks, or
+ * none). Keeps `change` until done.
+ */
+int scsi_lun_resized(struct scsi_change *change, struct scsi_lun *lun, uint64_t size);
+
+/* Space below the unit is short: every nexus gets THIN PROVISIONING SOFT THRESHOLD REACHED, once a
+ * minute at most. On `loop`. */
+void scsi_lun_short(struct scsi_lun *lun, struct loop *loop);
+
+#endif
