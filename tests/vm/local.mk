@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# Run by `./dev vm`; it needs a kurad, QEMU and Debian's cloud kernel.
+# Run by `./dev vm`; it needs a kurad, QEMU and two of Debian's kernels, cloud and whole.
 EXTRA_DIST += \
+	tests/vm/fence.py \
 	tests/vm/guest-init.sh \
+	tests/vm/guest.py \
+	tests/vm/initiator.py \
 	tests/vm/initrd.py \
+	tests/vm/linux-init.sh \
+	tests/vm/linux.py \
+	tests/vm/machine.py \
 	tests/vm/run.sh \
+	tests/vm/scsitools.py \
 	tests/vm/vm.py

@@ -1,4 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A QEMU machine with filesystems on LUNs of kurad: see vm.py beside this file.
-exec python3 -B "$(dirname "$0")/vm.py" "$@"
+# QEMU machines with filesystems on LUNs of kurad: with QEMU's own initiator (vm.py) and with
+# Linux's (guest.py). Names of parts run only these: run.sh guest
+here=$(dirname "$0")
+[ $# != 0 ] || set -- vm guest
+status=0
+for part in "$@"; do
+	python3 -B "$here/$part.py" || status=1
+done
+exit $status
