@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define LISTEN_BACKLOG 512
+#define BIND_PAUSE_MS  10
+#define BIND_PAUSES    50
 
 union address {
 	struct sockaddr any;
@@ -99,6 +102,20 @@ static int bind_one(const union address *a)
 	return own_take_fd(&fd);
 }
 
+/* The kernel takes the rings of a killed process down in the background: for some milliseconds the
+ * sockets of a kurad that died are still bound, and the one that takes its place waits for them. */
+static int bind_patiently(const union address *a)
+{
+	const struct timespec pause = { .tv_nsec = BIND_PAUSE_MS * 1000000L };
+	int fd = bind_one(a);
+
+	for (int i = 0; fd == -EADDRINUSE && i < BIND_PAUSES; i++) {
+		nanosleep(&pause, NULL);
+		fd = bind_one(a);
+	}
+	return fd;
+}
+
 /* Takes `fd` into the set. */
 static int add(struct listen_set *set, int fd, bool given)
 {
@@ -127,7 +144,7 @@ static int open_one(
 
 	set_address(&a, family, p->address, *port);
 	name_of(&a, name);
-	fd = bind_one(&a);
+	fd = bind_patiently(&a);
 	err = fd < 0 ? fd : add(set, fd, false);
 	if (err) {
 		snprintf(why, LISTEN_WHY_LEN, "%s: cannot listen: %s; %s", name, strerror(-err),
