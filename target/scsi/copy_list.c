@@ -156,14 +156,17 @@ static bool take_unit(struct copy *c, uint32_t at)
 	return true;
 }
 
-/* SPC-4 6.4.6.1: CSCD ID FFFFh, the unit that has the command. */
+/* SPC-4 6.4.6.1: CSCD ID FFFFh, the unit that has the command; it may be gone by now. */
 static void take_this_unit(struct copy *c)
 {
-	const struct scsi_nexus *nexus = c->task->nexus;
+	struct scsi_nexus *nexus = c->task->nexus;
+	const struct scsi_itl *itl = scsi_nexus_find(nexus, c->task->lun_field);
 	struct copy_unit *unit = &c->unit[COPY_UNITS_MAX];
 
-	unit->lun = c->task->lun;
-	unit->number = nexus->map->entry[c->task->itl - nexus->itl].number;
+	if (!itl || itl->lun != c->task->lun)
+		return;
+	unit->lun = itl->lun;
+	unit->number = nexus->map->entry[itl - nexus->itl].number;
 }
 
 /* ---- segment descriptors */
