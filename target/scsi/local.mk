@@ -24,6 +24,10 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/logs.def target/scsi/cmd_log.c target/scsi/self_test.h target/scsi/cmd_diag.c \
 	target/scsi/cmd_buffer.c target/scsi/cmd_time.c
 
+# It starts the kurad of the same tree.
+TESTS += tests/unit/test_units.py
+tests/unit/test_units.log: kurad$(EXEEXT)
+
 if HAVE_CMOCKA
 SCSI_TESTPORT = tests/unit/scsi_testport.h tests/unit/scsi_testport.c
 SCSI_TEST_LIBS = target/scsi/libscsi.a volume/libvolume.a target/loop/libloop.a \
