@@ -264,7 +264,11 @@ static void fence_granted(struct loop_post *post)
 		return;
 	}
 	f->granted = true;
-	own_assert(task->owner == SCSI_OWNER_FENCE && task->fence == f);
+	own_assert(task->fence == f);
+	if (task->owner != SCSI_OWNER_FENCE) { /* aborted in this turn, and given back at its end */
+		own_assert(task->abort_wanted);
+		return;
+	}
 	task->owner = SCSI_OWNER_SCSI;
 	task->next(task);
 }
