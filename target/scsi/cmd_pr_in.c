@@ -7,6 +7,8 @@
 
 #include "common/own.h"
 
+#include <string.h>
+
 /* A writer over as much as can be told; the lengths in the data are those of all of it. */
 static bool in_begin(struct scsi_task *task, struct span_writer *w, const struct res_state *s)
 {
@@ -98,9 +100,21 @@ void scsi_cmd_pr_capabilities(struct scsi_task *task)
 	scsi_reply_end(task, &w, be16_load(task->cdb + 7));
 }
 
+/* A target port is known by its name; its number may be another one than at the registration. */
+static uint16_t port_number(const struct scsi_domain *domain, const struct res_nexus *who)
+{
+	list_for_each (n, &domain->targets) {
+		const struct scsi_target *t = container_of(n, struct scsi_target, node);
+
+		if (!strcmp(t->port_name, who->target))
+			return t->rel_port;
+	}
+	return who->rel_port;
+}
+
 /* SPC-4 table 211 */
-static void put_full(
-	struct span_writer *w, const struct res_state *s, const struct res_registrant *reg)
+static void put_full(struct span_writer *w, const struct scsi_domain *domain,
+	const struct res_state *s, const struct res_registrant *reg)
 {
 	bool holds = res_state_holds(s, reg);
 	size_t length;
@@ -110,7 +124,7 @@ static void put_full(
 	span_put8(w, holds); /* R_HOLDER */
 	span_put8(w, holds ? s->type : 0);
 	span_fill(w, 0, 4);
-	span_put16(w, reg->who.rel_port);
+	span_put16(w, port_number(domain, &reg->who));
 	length = w->want;
 	span_put32(w, 0);
 	res_transport_put(w, reg->who.initiator);
@@ -127,6 +141,6 @@ void scsi_cmd_pr_full_status(struct scsi_task *task)
 		return;
 	put_header(&w, s);
 	for (unsigned i = 0; i < s->count; i++)
-		put_full(&w, s, &s->reg[i]);
+		put_full(&w, task->lun->domain, s, &s->reg[i]);
 	in_end(task, &w);
 }

@@ -200,6 +200,23 @@ static void home_over(struct scsi_reservation *res)
 	home_next(res);
 }
 
+/* Whoever was fenced, and whoever looks for the reason, finds a line. */
+static void tell_log(struct res_request *req)
+{
+	static const char *const names[] = {
+		[RES_OUT_CLEAR] = "CLEAR",
+		[RES_OUT_PREEMPT] = "PREEMPT",
+		[RES_OUT_PREEMPT_ABORT] = "PREEMPT AND ABORT",
+		[RES_OUT_REPLACE_LOST] = "REPLACE LOST RESERVATION",
+	};
+	const char *name = req->action < own_array_len(names) ? names[req->action] : NULL;
+
+	if (name && log_limit_ok(&req->res->log_limit))
+		log_info("scsi: reservations changed by force",
+			"volume=%s by=%s action=\"%s\" registrants=%u", vol_name(req->res->vol),
+			req->who.initiator, name, req->res->state->count);
+}
+
 /* Every loop has the new state, so nobody looks at the old one any more. */
 static void publish_done(struct scsi_everywhere *e)
 {
@@ -209,6 +226,7 @@ static void publish_done(struct scsi_everywhere *e)
 
 	res->state = own_take(req->next);
 	res_state_free(old, res->state);
+	tell_log(req);
 	home_over(res);
 }
 

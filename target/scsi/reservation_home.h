@@ -16,11 +16,12 @@ struct scsi_reservation {
 	struct scsi_domain *domain;
 	struct vol *vol;
 	struct loop *home;
-	char *path;                             /* where it is saved, NULL: nowhere */
-	uint64_t serial;                        /* of what was saved last */
-	struct res_state *state;                /* the one that counts */
-	struct list queue;                      /* res_request.node */
-	struct res_request *now;                /* being worked on, or NULL */
+	char *path;              /* where it is saved, NULL: nowhere */
+	uint64_t serial;         /* of what was saved last */
+	struct res_state *state; /* the one that counts */
+	struct list queue;       /* res_request.node */
+	struct res_request *now; /* being worked on, or NULL */
+	struct log_limit log_limit;
 	struct res_state *view[SCSI_LOOPS_MAX]; /* what each loop knows, by its place */
 };
 
