@@ -182,7 +182,8 @@ def fence_round(daemon, number):
     for _ in range(20):
         found = all_blocks(host)
         if found != mine:
-            return f"a write of the fenced host landed at {[i for i in range(BLOCKS) if found[i * 512] == 0x55]}"
+            landed = [i for i in range(BLOCKS) if found[i * 512] == 0x55]
+            return f"a write of the fenced host landed at {landed}"
     victim_end(writer)
     status = host.reserve_out(3, 0xA)[0]  # CLEAR
     victim.close()
@@ -230,6 +231,21 @@ def test_late_data(daemon):
     host.reserve_out(3, 0xA)
 
 
+def test_all_ports(daemon):
+    """ALL_TG_PT: one command registers a host at every target that has the volume."""
+    here, _ = log_in(daemon, 7)
+    there, _ = log_in(daemon, 7, SECOND)
+    tap.check(here.reserve_out(REGISTER, 0, 0x7, flags=4)[0] == GOOD
+              and here.keys()[1] == [7, 7], "registered at each port", str(here.keys()))
+    tap.check(there.reserve_out(RESERVE, 0x7, kind=WRITE_EXCLUSIVE_RO)[0] == GOOD,
+              "the other port reserves")
+    tap.check(here.reserve_out(REGISTER, 0x7, 0, flags=4)[0] == GOOD
+              and here.keys()[1] == [] and here.reservation() is None,
+              "gone from all ports, and the reservation with it", str(here.keys()))
+    here.close()
+    there.close()
+
+
 def main():
     with kurad.Kurad(config()) as daemon:
         test_crash(daemon)
@@ -237,6 +253,7 @@ def main():
         test_unwritable(daemon)
     with kurad.Kurad(config()) as daemon:
         test_late_data(daemon)
+        test_all_ports(daemon)
     test_stress(f"{ROUNDS} hosts fenced in full flight, nothing lands afterwards")
     test_stress("the same on a slow disk", delay="ms=3")
     return tap.done()
