@@ -320,24 +320,23 @@ static void lun_seen_fini(struct lun_seen *seen)
 }
 
 /* Fields of a LUN that were refused are out of range or NULL. */
-static void check_lun(struct lun_check *c, const struct cfg_lun *lun, unsigned ti, unsigned i,
+static void check_lun(struct lun_check *c, const struct cfg_lun *lun, const char *list, unsigned i,
 	struct lun_seen *seen)
 {
 	unsigned volume = volume_number(c, lun);
 	char path[CFG_PATH_LEN];
 
-	snprintf(path, sizeof path, "targets[%u].luns[%u].volume", ti, i);
+	snprintf(path, sizeof path, "%s[%u].volume", list, i);
 	check_volume_known(c, lun->volume, path);
-	index_add(&c->naas, lun->naa, lun->where.line, volume, "targets[%u].luns[%u].naa", ti, i);
-	index_add(&c->serials, lun->serial, lun->where.line, volume, "targets[%u].luns[%u].serial",
-		ti, i);
+	index_add(&c->naas, lun->naa, lun->where.line, volume, "%s[%u].naa", list, i);
+	index_add(&c->serials, lun->serial, lun->where.line, volume, "%s[%u].serial", list, i);
 	if (volume != UINT32_MAX && seen->lun_of_volume[volume])
 		cfg_report_error(c->r, path,
 			"\"%.64s\" is LUN %u of this target already; map a volume once in a target",
 			lun->volume, seen->lun_of_volume[volume] - 1);
 	if (lun->lun > CFG_LUN_MAX)
 		return;
-	snprintf(path, sizeof path, "targets[%u].luns[%u].lun", ti, i);
+	snprintf(path, sizeof path, "%s[%u].lun", list, i);
 	if (seen->line_of_number[lun->lun])
 		cfg_report_error(c->r, path,
 			"%u is taken by the LUN in line %u; give each LUN of a target a number of "
@@ -348,46 +347,100 @@ static void check_lun(struct lun_check *c, const struct cfg_lun *lun, unsigned t
 		seen->lun_of_volume[volume] = lun->lun + 1u;
 }
 
-static void check_luns(struct lun_check *c, const struct cfg_target *t, unsigned ti)
+/* One map of LUNs, which stands at the path `list`. */
+static void check_luns(
+	struct lun_check *c, const struct cfg_lun *luns, unsigned count, const char *list)
 {
 	struct lun_seen own_cleanup(lun_seen_fini) seen = { 0 };
-	char path[CFG_PATH_LEN];
 
-	if (t->lun_count > CFG_LUNS_MAX) {
-		snprintf(path, sizeof path, "targets[%u].luns", ti);
+	if (count > CFG_LUNS_MAX) {
 		cfg_report_error(
-			c->r, path, "has %u LUNs; at most %u go here", t->lun_count, CFG_LUNS_MAX);
+			c->r, list, "has %u LUNs; at most %u go here", count, CFG_LUNS_MAX);
 		return;
 	}
 	seen.line_of_number = own_calloc(CFG_LUN_MAX + 1, sizeof *seen.line_of_number);
 	seen.lun_of_volume = own_calloc(c->cfg->volume_count + 1, sizeof *seen.lun_of_volume);
-	for (unsigned i = 0; i < t->lun_count; i++)
-		check_lun(c, &t->luns[i], ti, i, &seen);
+	for (unsigned i = 0; i < count; i++)
+		check_lun(c, &luns[i], list, i, &seen);
 }
 
-static void check_initiators(const struct cfg_target *t, unsigned ti, struct cfg_report *r)
+static void check_maps(struct lun_check *c, const struct cfg_target *t, unsigned ti)
+{
+	char path[CFG_PATH_LEN];
+
+	snprintf(path, sizeof path, "targets[%u].luns", ti);
+	check_luns(c, t->luns, t->lun_count, path);
+	for (unsigned i = 0; i < t->access_count; i++) {
+		snprintf(path, sizeof path, "targets[%u].access[%u].luns", ti, i);
+		check_luns(c, t->access[i].luns, t->access[i].lun_count, path);
+	}
+}
+
+/* Those who are in the list at the path `list`, with their secrets. */
+static void check_initiators(
+	const struct cfg_initiator *list, unsigned count, const char *path, struct cfg_report *r)
 {
 	struct index own_cleanup(index_fini) x = { 0 };
+	char auth[CFG_PATH_LEN];
 
-	for (unsigned i = 0; i < t->initiator_count; i++)
-		index_add(&x, t->initiators[i].name, t->initiators[i].where.line, UINT32_MAX,
-			"targets[%u].initiators[%u].name", ti, i);
+	for (unsigned i = 0; i < count; i++) {
+		if (!list[i].addresses)
+			index_add(&x, list[i].name, list[i].where.line, UINT32_MAX, "%s[%u].name",
+				path, i);
+		snprintf(auth, sizeof auth, "%.60s[%u].auth", path, i);
+		if (list[i].auth)
+			cfg_check_auth(list[i].auth, auth, r);
+	}
 	report_twins(&x, r, "write each initiator once");
 }
 
-/* The secrets of a target and of those who come to it. */
-static void check_auths(const struct cfg_target *t, unsigned ti, struct cfg_report *r)
+/* Who may come to a target, and by which secret. */
+static void check_access(
+	const struct cfg_target *t, unsigned ti, const struct index *hosts, struct cfg_report *r)
 {
+	struct index own_cleanup(index_fini) x = { 0 };
 	char path[CFG_PATH_LEN];
 
 	snprintf(path, sizeof path, "targets[%u].auth", ti);
 	if (t->auth)
 		cfg_check_auth(t->auth, path, r);
-	for (unsigned i = 0; i < t->initiator_count; i++) {
-		snprintf(path, sizeof path, "targets[%u].initiators[%u].auth", ti, i);
-		if (t->initiators[i].auth)
-			cfg_check_auth(t->initiators[i].auth, path, r);
+	snprintf(path, sizeof path, "targets[%u].initiators", ti);
+	check_initiators(t->initiators, t->initiator_count, path, r);
+	for (unsigned i = 0; i < t->access_count; i++) {
+		const struct cfg_access *a = &t->access[i];
+
+		index_add(&x, a->host, a->where.line, UINT32_MAX, "targets[%u].access[%u].host", ti,
+			i);
+		snprintf(path, sizeof path, "targets[%u].access[%u].host", ti, i);
+		if (a->host && !index_find(hosts, a->host))
+			cfg_report_error(r, path,
+				"no host group is called \"%.64s\"; write hosts = ( { name = "
+				"\"%.64s\"; initiators = ( ... ); } );",
+				a->host, a->host);
 	}
+	report_twins(&x, r, "give a host group one map in a target");
+}
+
+static void check_hosts(const struct config *cfg, struct cfg_report *r, struct index *names)
+{
+	char path[CFG_PATH_LEN];
+
+	for (unsigned i = 0; i < cfg->host_count; i++) {
+		const struct cfg_host *h = &cfg->hosts[i];
+
+		index_add(names, h->name, h->where.line, UINT32_MAX, "hosts[%u].name", i);
+		snprintf(path, sizeof path, "hosts[%u].initiators", i);
+		check_initiators(h->initiators, h->initiator_count, path, r);
+		snprintf(path, sizeof path, "hosts[%u].auth", i);
+		if (h->auth)
+			cfg_check_auth(h->auth, path, r);
+		snprintf(path, sizeof path, "hosts[%u]", i);
+		if (!h->initiator_count)
+			cfg_report_warning(r, path,
+				"nobody belongs to it; write initiators = ( { name = \"iqn...\"; } "
+				")");
+	}
+	report_twins(names, r, "give each host group a name of its own");
 }
 
 static void warn_target(const struct cfg_target *t, unsigned ti, struct cfg_report *r)
@@ -395,11 +448,11 @@ static void warn_target(const struct cfg_target *t, unsigned ti, struct cfg_repo
 	char path[CFG_PATH_LEN];
 
 	snprintf(path, sizeof path, "targets[%u]", ti);
-	if (!t->initiator_count)
+	if (!t->initiator_count && !t->access_count)
 		cfg_report_warning(r, path,
 			"nobody may log in; list who may: "
 			"initiators = ( { name = \"iqn...\"; } ), or \"*\" for anybody");
-	if (!t->lun_count)
+	if (!t->lun_count && !t->access_count && !t->redirect)
 		cfg_report_warning(
 			r, path, "has no LUN; write luns = ( { lun = 0; volume = ...; } )");
 }
@@ -413,8 +466,8 @@ static bool all_named(const struct config *cfg)
 	return true;
 }
 
-static void check_targets(
-	const struct config *cfg, struct cfg_report *r, const struct index *volumes)
+static void check_targets(const struct config *cfg, struct cfg_report *r,
+	const struct index *volumes, const struct index *hosts)
 {
 	struct lun_check c = {
 		.cfg = cfg, .r = r, .names = volumes, .names_complete = all_named(cfg)
@@ -425,9 +478,8 @@ static void check_targets(
 		const struct cfg_target *t = &cfg->targets[i];
 
 		index_add(&names, t->name, t->where.line, UINT32_MAX, "targets[%u].name", i);
-		check_luns(&c, t, i);
-		check_initiators(t, i, r);
-		check_auths(t, i, r);
+		check_maps(&c, t, i);
+		check_access(t, i, hosts, r);
 		warn_target(t, i, r);
 	}
 	report_twins(&names, r, "give each target a name of its own");
@@ -439,11 +491,12 @@ static void check_targets(
 
 void cfg_check(const struct config *cfg, struct cfg_report *r)
 {
-	struct index own_cleanup(index_fini) volumes = { 0 };
+	struct index own_cleanup(index_fini) volumes = { 0 }, own_cleanup(index_fini) hosts = { 0 };
 
 	check_portals(cfg, r);
 	if (cfg->discovery_auth)
 		cfg_check_auth(cfg->discovery_auth, "discovery_auth", r);
 	check_volumes(cfg, r, &volumes);
-	check_targets(cfg, r, &volumes);
+	check_hosts(cfg, r, &hosts);
+	check_targets(cfg, r, &volumes, &hosts);
 }

@@ -30,8 +30,10 @@ struct cfg_where {
 
 struct cfg_portal {
 	struct cfg_where where;
-	char *address; /* numeric IPv4 or IPv6, or "*": every address of both */
-	uint16_t port; /* default 3260; 0: the kernel chooses (tests) */
+	char *address;   /* numeric IPv4 or IPv6, or "*": every address of both */
+	uint16_t port;   /* default 3260; 0: the kernel chooses (tests) */
+	uint16_t group;  /* portal group tag; default 1 */
+	char *advertise; /* "192.0.2.7:3260", told instead of its own address; or NULL */
 };
 
 enum cfg_cache { CFG_CACHE_BUFFERED, CFG_CACHE_DIRECT };
@@ -84,19 +86,47 @@ struct cfg_lun {
 
 struct cfg_initiator {
 	struct cfg_where where;
-	char *name;            /* exact, lower case, or "*" */
+	char *name;            /* exact, lower case; or a beginning and "*" */
+	char *addresses;       /* "10.0.0.0/8 2001:db8::/32": where it must come from; or NULL */
+	struct cfg_auth *auth; /* or NULL: the host group's, or the target's */
+};
+
+/* A host group: initiators that see the same. */
+struct cfg_host {
+	struct cfg_where where;
+	char *name; /* unique */
+	struct cfg_initiator *initiators;
+	unsigned initiator_count;
 	struct cfg_auth *auth; /* or NULL: the target's */
+};
+
+/* A host group that may use a target. */
+struct cfg_access {
+	struct cfg_where where;
+	char *host;           /* name of a host group of this config */
+	struct cfg_lun *luns; /* what it sees; none: the target's own */
+	unsigned lun_count;
+};
+
+/* Where initiators of a target are sent to instead. */
+struct cfg_redirect {
+	struct cfg_where where;
+	char *address;  /* "192.0.2.7:3260" */
+	bool permanent; /* they are to remember it */
 };
 
 struct cfg_target {
 	struct cfg_where where;
-	char *name;            /* iqn., eui. or naa. name, normalised */
-	char *alias;           /* or NULL */
-	struct cfg_auth *auth; /* or NULL: no secret is asked for */
+	char *name;                    /* iqn., eui. or naa. name, normalised */
+	char *alias;                   /* or NULL */
+	struct cfg_auth *auth;         /* or NULL: no secret is asked for */
+	struct cfg_redirect *redirect; /* or NULL */
 	struct cfg_lun *luns;
 	unsigned lun_count;
-	struct cfg_initiator *initiators;
+	struct cfg_initiator *initiators; /* who sees these LUNs */
 	unsigned initiator_count;
+	struct cfg_access *access; /* who sees others; looked at first */
+	unsigned access_count;
 };
 
 struct config {
@@ -107,6 +137,8 @@ struct config {
 	unsigned volume_count;
 	struct cfg_target *targets;
 	unsigned target_count;
+	struct cfg_host *hosts;
+	unsigned host_count;
 	struct cfg_auth *discovery_auth; /* or NULL: no secret is asked for */
 	unsigned loops;                  /* 0: one per core */
 	char *engine;                    /* "auto", "uring", "aio" */

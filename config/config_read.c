@@ -265,7 +265,7 @@ static void read_key(struct reader *rd, config_setting_t *s, enum cfg_object obj
 		read_list(rd, s, key, out);
 	else if (key->type == CFG_TYPE_GROUP)
 		read_group(rd, s, key, out);
-	else if (key->type == CFG_TYPE_WORDS)
+	else if (key->type == CFG_TYPE_WORDS || key->type == CFG_TYPE_NETWORKS)
 		read_words(rd, s, key, out);
 	else if (key->type == CFG_TYPE_SECRET)
 		read_secret(rd, s, key, out);

@@ -95,3 +95,29 @@ int cfg_iscsi_name(const char *text, char *out, char *why)
 		"such as \"iqn.2026-11.com.example:vm1\"",
 		out);
 }
+
+int cfg_iscsi_pattern(const char *text, char *out, char *why)
+{
+	size_t len = strcspn(text, "*");
+	char begin[CFG_ISCSI_NAME_MAX + 1];
+	int err;
+
+	if (text[len + 1] || len >= sizeof begin - 1)
+		return cfg_refuse(why,
+			"\"%.100s\" has \"*\" within it; it stands for the rest of a name, at the "
+			"end",
+			text);
+	memcpy(begin, text, len);
+	begin[len] = '\0';
+	err = normalise(begin, out, why);
+	if (err)
+		return err;
+	if (len < 5 ||
+		(strncmp(out, "iqn.", 4) && strncmp(out, "eui.", 4) && strncmp(out, "naa.", 4)))
+		return cfg_refuse(why,
+			"\"%.100s\" is the beginning of no iSCSI name; write one such as "
+			"\"iqn.1998-01.com.vmware:*\", or \"*\" for anybody",
+			text);
+	strcpy(out + len, "*");
+	return 0;
+}

@@ -15,6 +15,9 @@
 #define CFG_STRUCT_target    struct cfg_target
 #define CFG_STRUCT_lun       struct cfg_lun
 #define CFG_STRUCT_initiator struct cfg_initiator
+#define CFG_STRUCT_host      struct cfg_host
+#define CFG_STRUCT_access    struct cfg_access
+#define CFG_STRUCT_redirect  struct cfg_redirect
 #define CFG_STRUCT_auth      struct cfg_auth
 
 #define CFG_WIDTH(object, field) sizeof(((CFG_STRUCT_##object *)NULL)->field)
@@ -69,6 +72,9 @@ const struct cfg_object_info cfg_objects[CFG_OBJECT_COUNT] = {
 	CFG_INFO_AT(target, "a target"),
 	CFG_INFO_AT(lun, "a LUN"),
 	CFG_INFO_AT(initiator, "an initiator"),
+	CFG_INFO_AT(host, "a host group"),
+	CFG_INFO_AT(access, "an access entry"),
+	CFG_INFO_AT(redirect, "a redirect group"),
 	CFG_INFO_AT(auth, "an auth group"),
 };
 

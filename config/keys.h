@@ -18,6 +18,9 @@ enum cfg_object {
 	CFG_OBJECT_target,
 	CFG_OBJECT_lun,
 	CFG_OBJECT_initiator,
+	CFG_OBJECT_host,
+	CFG_OBJECT_access,
+	CFG_OBJECT_redirect,
 	CFG_OBJECT_auth,
 	CFG_OBJECT_COUNT
 };
@@ -35,8 +38,11 @@ enum cfg_type {
 	CFG_TYPE_UUID,      /* 8-4-4-4-12 hex digits, lower case */
 	CFG_TYPE_NAA,       /* 16 or 32 hex digits, lower case */
 	CFG_TYPE_IQN,       /* iSCSI name, normalised */
-	CFG_TYPE_INITIATOR, /* the same or "*" */
+	CFG_TYPE_INITIATOR, /* the same, or the beginning of one and "*" */
 	CFG_TYPE_VOLUME,    /* name of a volume */
+	CFG_TYPE_HOST,      /* name of a host group */
+	CFG_TYPE_PORTAL,    /* numeric address and port */
+	CFG_TYPE_NETWORKS,  /* "address/bits", separated by blanks; in the file an array */
 	CFG_TYPE_WORDS,     /* some of a few words, separated by blanks; in the file an array */
 	CFG_TYPE_SECRET,    /* any text, in memory of its own: common/secret.h */
 	CFG_TYPE_GROUP,     /* pointer to an `item`, or NULL */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += config/libconfigkura.a
 config_libconfigkura_a_SOURCES = config/config.h config/config_read.c config/keys.def config/keys.h \
-	config/keys.c config/value.h config/value.c config/iscsi_name.c config/text.h config/text.c \
+	config/keys.c config/value.h config/value.c config/value_net.c config/iscsi_name.c config/text.h config/text.c \
 	config/report.h config/report.c config/check.c config/check_auth.c config/secret.h config/secret.c
 config_libconfigkura_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBCONFIG_CFLAGS)
 

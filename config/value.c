@@ -384,7 +384,10 @@ static int set_iqn(const struct cfg_key *key, void *field, const struct cfg_valu
 
 	if (key->type == CFG_TYPE_INITIATOR && !strcmp(v->string, "*"))
 		return store(field, v->string);
-	err = cfg_iscsi_name(v->string, name, why);
+	if (key->type == CFG_TYPE_INITIATOR && strchr(v->string, '*'))
+		err = cfg_iscsi_pattern(v->string, name, why);
+	else
+		err = cfg_iscsi_name(v->string, name, why);
 	return err ? err : store(field, name);
 }
 
@@ -392,6 +395,19 @@ static int set_volume(const struct cfg_key *key, void *field, const struct cfg_v
 {
 	(void)key, (void)why;
 	return store(field, v->string);
+}
+
+static int set_portal(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
+{
+	(void)key;
+	return cfg_portal_set(field, v->string, why);
+}
+
+static int set_networks(
+	const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
+{
+	(void)key;
+	return cfg_networks_set(field, v->string, why);
 }
 
 /* What is refused is not shown: it could be a secret for all that. */
@@ -428,6 +444,9 @@ static int (*const setters[])(
 	[CFG_TYPE_IQN] = set_iqn,
 	[CFG_TYPE_INITIATOR] = set_iqn,
 	[CFG_TYPE_VOLUME] = set_volume,
+	[CFG_TYPE_HOST] = set_volume,
+	[CFG_TYPE_PORTAL] = set_portal,
+	[CFG_TYPE_NETWORKS] = set_networks,
 	[CFG_TYPE_WORDS] = set_words,
 	[CFG_TYPE_SECRET] = set_secret,
 };

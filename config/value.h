@@ -44,11 +44,21 @@ int cfg_size_parse(const char *text, uint64_t *bytes);
 /* Writes bytes as short as they go, "20G"; `out` has room for 24. Any thread. */
 void cfg_size_format(uint64_t bytes, char *out);
 
+/* Stores the normal form of a numeric address with its port in `field`, which owns a text or NULL;
+ * as cfg_value_set. */
+int cfg_portal_set(char **field, const char *text, char *why);
+
+/* The same of networks, "address/bits", separated by blanks. */
+int cfg_networks_set(char **field, const char *text, char *why);
+
 /*
  * The normal form of an iSCSI name (RFC 7143 4.2.7, RFC 3722) in `out`, which has room for
  * CFG_ISCSI_NAME_MAX + 1; 0, or -EINVAL with a refusal in `why` (CFG_WHY_LEN). Any thread.
  */
 int cfg_iscsi_name(const char *text, char *out, char *why);
 #define CFG_ISCSI_NAME_MAX 223
+
+/* The same of the beginning of a name with "*" behind it. */
+int cfg_iscsi_pattern(const char *text, char *out, char *why);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include "common/own.h"
 
+#include <string.h>
+
 /* The group as the iSCSI room takes it, in `out`; NULL for none. Strings stay the group's. */
 static const struct iscsi_auth_conf *auth_of(
 	const struct cfg_auth *auth, struct iscsi_auth_conf *out)
@@ -19,33 +21,126 @@ static const struct iscsi_auth_conf *auth_of(
 	return out;
 }
 
-static void offer_target(
-	struct iscsi_server *srv, const struct cfg_target *t, struct scsi_target *target)
+/* The list of rules of one target while it is made. */
+struct making {
+	const struct storage *storage;
+	unsigned index; /* of the target */
+	struct iscsi_rule_conf *rules;
+	struct iscsi_auth_conf *auths;
+	struct scsi_target **ports; /* for each rule, for each portal group */
+	unsigned count;
+};
+
+/* A line for one initiator, who belongs to `host` by `access`, or to none (NULL). */
+static void add_rule(struct making *m, const struct cfg_initiator *i, const struct cfg_host *host,
+	const struct cfg_access *access)
 {
-	struct iscsi_rule_conf *rules own_free = own_calloc(t->initiator_count + 1, sizeof *rules);
-	struct iscsi_auth_conf *auths own_free = own_calloc(t->initiator_count + 1, sizeof *auths);
+	unsigned groups = m->storage->group_count;
+	struct scsi_target **ports = m->ports + m->count * groups;
+	const struct cfg_auth *auth = i->auth ? i->auth : host ? host->auth : NULL;
+
+	for (unsigned g = 0; g < groups; g++)
+		ports[g] = storage_port(m->storage, m->index, g, access);
+	m->rules[m->count] = (struct iscsi_rule_conf){
+		.initiator = i->name,
+		.addresses = i->addresses,
+		.host = host ? host->name : NULL,
+		.ports = ports,
+		.auth = auth_of(auth, &m->auths[m->count]),
+	};
+	m->count++;
+}
+
+/* The host group of this name; the configuration was checked, so it is there. */
+static const struct cfg_host *host_of(const struct config *cfg, const char *name)
+{
+	unsigned i = 0;
+
+	while (i < cfg->host_count && strcmp(cfg->hosts[i].name, name))
+		i++;
+	own_assert(i < cfg->host_count);
+	return &cfg->hosts[i];
+}
+
+static void add_rules(struct making *m, const struct config *cfg, const struct cfg_target *t)
+{
+	for (unsigned i = 0; i < t->access_count; i++) {
+		const struct cfg_host *host = host_of(cfg, t->access[i].host);
+
+		for (unsigned k = 0; k < host->initiator_count; k++)
+			add_rule(m, &host->initiators[k], host, &t->access[i]);
+	}
+	for (unsigned i = 0; i < t->initiator_count; i++)
+		add_rule(m, &t->initiators[i], NULL, NULL);
+}
+
+static unsigned count_rules(const struct config *cfg, const struct cfg_target *t)
+{
+	unsigned n = t->initiator_count;
+
+	for (unsigned i = 0; i < t->access_count; i++)
+		n += host_of(cfg, t->access[i].host)->initiator_count;
+	return n;
+}
+
+static void offer_target(struct iscsi_server *srv, const struct config *cfg,
+	const struct storage *storage, unsigned index)
+{
+	const struct cfg_target *t = &cfg->targets[index];
+	unsigned n = count_rules(cfg, t) + 1; /* none is fine */
+	struct making m = {
+		.storage = storage,
+		.index = index,
+		.rules = own_calloc(n, sizeof *m.rules),
+		.auths = own_calloc(n, sizeof *m.auths),
+		.ports = own_calloc((size_t)n * storage->group_count, sizeof(struct scsi_target *)),
+	};
 	struct iscsi_auth_conf auth;
 	struct iscsi_offer offer = {
-		.target = target,
+		.target = storage_port(storage, index, 0, NULL),
 		.alias = t->alias,
+		.redirect = t->redirect ? t->redirect->address : NULL,
+		.redirect_permanent = t->redirect && t->redirect->permanent,
 		.auth = auth_of(t->auth, &auth),
-		.rules = rules,
-		.rule_count = t->initiator_count,
 	};
 
-	for (unsigned i = 0; i < t->initiator_count; i++)
-		rules[i] = (struct iscsi_rule_conf){
-			.initiator = t->initiators[i].name,
-			.auth = auth_of(t->initiators[i].auth, &auths[i]),
-		};
+	add_rules(&m, cfg, t);
+	offer.rules = m.rules;
+	offer.rule_count = m.count;
 	iscsi_server_offer(srv, &offer);
+	free(m.rules);
+	free(m.auths);
+	free(m.ports);
+}
+
+static void name_portals(
+	struct iscsi_server *srv, const struct config *cfg, const struct storage *storage)
+{
+	struct iscsi_portal_conf *portals own_free = own_calloc(cfg->portal_count, sizeof *portals);
+
+	for (unsigned i = 0; i < cfg->portal_count; i++) {
+		const struct cfg_portal *p = &cfg->portals[i];
+		unsigned group = 0;
+
+		while (storage->groups[group] != p->group)
+			group++;
+		portals[i] = (struct iscsi_portal_conf){
+			.address = p->address,
+			.port = p->port,
+			.group = group,
+			.advertise = p->advertise,
+		};
+	}
+	iscsi_server_portals(
+		srv, storage->groups, storage->group_count, portals, cfg->portal_count);
 }
 
 void offer_all(struct iscsi_server *srv, const struct config *cfg, const struct storage *storage)
 {
 	struct iscsi_auth_conf auth;
 
+	name_portals(srv, cfg, storage);
 	for (unsigned i = 0; i < cfg->target_count; i++)
-		offer_target(srv, &cfg->targets[i], storage->targets[i]);
+		offer_target(srv, cfg, storage, i);
 	iscsi_server_guard_discovery(srv, auth_of(cfg->discovery_auth, &auth));
 }

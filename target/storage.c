@@ -163,33 +163,98 @@ static int map_lun(
 	return err;
 }
 
+/* Which maps a target has: 0 is its own, then one for each host group with LUNs of its own. */
+static unsigned view_of(const struct cfg_target *t, const struct cfg_access *access)
+{
+	return access && access->lun_count ? (unsigned)(access - t->access) + 1 : 0;
+}
+
+struct scsi_target *storage_port(
+	const struct storage *s, unsigned index, unsigned group, const struct cfg_access *access)
+{
+	unsigned view = view_of(&s->cfg->targets[index], access);
+
+	return s->targets[s->first[index] + view * s->group_count + group];
+}
+
+/* SPC-4 3.1: a relative port identifier for each port. Those of one target are a thousand or more
+ * apart, so that they stay when targets, groups of hosts or portals are added behind the others. */
+static int make_port(struct storage *s, unsigned index, unsigned group, unsigned view, char *why)
+{
+	const struct cfg_target *t = &s->cfg->targets[index];
+	unsigned slot = view * s->group_count + group;
+	unsigned stride = s->cfg->target_count < 1024 ? 1024 : s->cfg->target_count;
+	const struct cfg_lun *luns = view ? t->access[view - 1].luns : t->luns;
+	unsigned count = view ? t->access[view - 1].lun_count : t->lun_count;
+	struct scsi_target *port;
+	int err = 0;
+
+	if (slot * stride + index + 1 > UINT16_MAX) {
+		snprintf(why, STORAGE_WHY_LEN,
+			"%s:%u: target \"%s\" has too many maps of LUNs and portal groups; at most "
+			"%u are possible here",
+			t->where.file, t->where.line, t->name, UINT16_MAX / stride);
+		return -E2BIG;
+	}
+	port = scsi_target_new(
+		s->domain, t->name, s->groups[group], (uint16_t)(slot * stride + index + 1));
+	s->targets[s->first[index] + slot] = port;
+	for (unsigned i = 0; i < count && !err; i++)
+		err = map_lun(s, port, &luns[i], why);
+	return err;
+}
+
 static int make_target(struct storage *s, unsigned index, char *why)
 {
 	const struct cfg_target *t = &s->cfg->targets[index];
-	struct scsi_target *target =
-		scsi_target_new(s->domain, t->name, ISCSI_TPGT, (uint16_t)(index + 1));
-	int err = 0;
 
-	s->targets[s->target_count++] = target;
-	for (unsigned i = 0; i < t->lun_count && !err; i++)
-		err = map_lun(s, target, &t->luns[i], why);
-	if (!err)
-		log_info("target offered", "target=%s luns=%u initiators=%u", t->name, t->lun_count,
-			t->initiator_count);
-	return err;
+	for (unsigned view = 0; view <= t->access_count; view++) {
+		if (view && !t->access[view - 1].lun_count)
+			continue;
+		for (unsigned group = 0; group < s->group_count; group++) {
+			int err = make_port(s, index, group, view, why);
+
+			if (err)
+				return err;
+		}
+	}
+	log_info("target offered", "target=%s luns=%u initiators=%u hosts=%u", t->name,
+		t->lun_count, t->initiator_count, t->access_count);
+	return 0;
+}
+
+/* The tags of the portals, each once. */
+static void find_groups(struct storage *s)
+{
+	s->groups = own_calloc(s->cfg->portal_count, sizeof *s->groups);
+	for (unsigned i = 0; i < s->cfg->portal_count; i++) {
+		unsigned k = 0;
+
+		while (k < s->group_count && s->groups[k] != s->cfg->portals[i].group)
+			k++;
+		if (k == s->group_count)
+			s->groups[s->group_count++] = s->cfg->portals[i].group;
+	}
 }
 
 static int make_targets(struct storage *s, char *why)
 {
+	unsigned n = s->cfg->target_count;
 	int err = 0;
 
-	if (s->cfg->target_count > UINT16_MAX) {
-		snprintf(why, STORAGE_WHY_LEN, "%u targets; at most %u are possible",
-			s->cfg->target_count, UINT16_MAX);
+	if (n > UINT16_MAX) {
+		snprintf(
+			why, STORAGE_WHY_LEN, "%u targets; at most %u are possible", n, UINT16_MAX);
 		return -E2BIG;
 	}
-	s->targets = own_calloc(s->cfg->target_count + 1, sizeof(struct scsi_target *));
-	for (unsigned i = 0; i < s->cfg->target_count && !err; i++)
+	find_groups(s);
+	s->first = own_calloc(n + 1, sizeof *s->first);
+	for (unsigned i = 0; i < n; i++) {
+		s->first[i] = s->target_count;
+		s->target_count += (s->cfg->targets[i].access_count + 1) * s->group_count;
+	}
+	s->targets = own_calloc(s->target_count + 1, sizeof(struct scsi_target *));
+	for (unsigned i = 0; i < n && !err; i++)
 		err = make_target(s, i, why);
 	return err;
 }
@@ -342,6 +407,8 @@ void storage_close(struct storage *s)
 	for (unsigned i = 0; i < s->vol_count; i++)
 		vol_close(s->vols[i]);
 	free(s->targets);
+	free(s->first);
+	free(s->groups);
 	free(s->luns);
 	free(s->vols);
 	*s = (struct storage){ 0 };

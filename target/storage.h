@@ -4,7 +4,8 @@
  * them.
  *
  * A volume that several targets map in the same way is one logical unit with several ports, so that
- * reservations and unit attentions hold for all ways to it.
+ * reservations and unit attentions hold for all ways to it. A target has a port of its own for each
+ * map of LUNs and each portal group.
  */
 #ifndef KURA_TARGET_STORAGE_H
 #define KURA_TARGET_STORAGE_H
@@ -25,8 +26,11 @@ struct storage {
 	unsigned vol_count;         /* open ones */
 	struct storage_lun *luns;   /* each logical unit once */
 	unsigned lun_count;
-	struct scsi_target **targets; /* in the order of cfg->targets */
+	struct scsi_target **targets; /* each port once; NULL where there is none */
 	unsigned target_count;
+	unsigned *first;      /* of each entry of cfg->targets: its first port in targets */
+	uint16_t *groups;     /* tags of portal groups, in the order of cfg->portals */
+	unsigned group_count; /* each once */
 };
 
 /*
@@ -36,6 +40,14 @@ struct storage {
  */
 int storage_open(struct storage *s, const struct config *cfg, const char *state_dir,
 	struct scsi_domain *domain, struct loop *const *loops, unsigned n, char *why);
+
+/*
+ * The port of a target, borrowed: of the entry `index` of cfg->targets, in the portal group number
+ * `group` of s->groups, as it is seen by `access`, one of the target's entries; NULL: by those who
+ * see the target's own LUNs.
+ */
+struct scsi_target *storage_port(
+	const struct storage *s, unsigned index, unsigned group, const struct cfg_access *access);
 
 struct storage_flush {
 	void (*done)(struct storage_flush *f); /* on the loop that asked, never inside the call */

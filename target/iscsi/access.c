@@ -5,9 +5,12 @@
  */
 #include "target/iscsi/access.h"
 
+#include "common/own.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool all_hex(const char *s, size_t len)
@@ -72,30 +75,110 @@ struct iscsi_target *access_find(const struct iscsi_server *srv, const char *nam
 	return NULL;
 }
 
-void access_address(const char *peer, uint8_t out[GUARD_ADDRESS_BYTES])
+/* ---- addresses ------------------------------------------------------------------------------ */
+
+/* The address written in `text`, IPv4 mapped into IPv6 (RFC 4291 2.5.5.2); what is none is ::. */
+static void parse_address(const char *text, uint8_t out[GUARD_ADDRESS_BYTES])
 {
-	const char *end = strrchr(peer, ':');
-	bool v4 = *peer != '[';
-	char text[CONN_ADDRESS_MAX];
+	bool v4 = !strchr(text, ':');
 
 	memset(out, 0, GUARD_ADDRESS_BYTES);
-	if (!end || (!v4 && end[-1] != ']'))
-		return;
-	snprintf(text, sizeof text, "%.*s", (int)(end - peer - (v4 ? 0 : 2)), peer + !v4);
 	if (v4)
-		memset(out + 10, 0xff, 2); /* RFC 4291 2.5.5.2 */
+		memset(out + 10, 0xff, 2);
 	if (inet_pton(v4 ? AF_INET : AF_INET6, text, v4 ? out + 12 : out) != 1)
 		memset(out, 0, GUARD_ADDRESS_BYTES);
 }
 
-const struct access_rule *access_rule(const struct iscsi_target *target, const char *initiator)
+/* Cuts "address:port" or "[address]:port"; the port is 0 when there is none. */
+static uint16_t cut_port(const char *text, char host[CONN_ADDRESS_MAX])
 {
+	const char *end = strrchr(text, ':');
+	size_t len = end ? (size_t)(end - text) : 0;
+
+	if (len > 1 && *text == '[' && text[len - 1] == ']') {
+		text++;
+		len -= 2;
+	}
+	snprintf(host, CONN_ADDRESS_MAX, "%.*s", (int)(len < CONN_ADDRESS_MAX ? len : 0), text);
+	return end ? (uint16_t)strtoul(end + 1, NULL, 10) : 0;
+}
+
+void access_address(const char *peer, uint8_t out[GUARD_ADDRESS_BYTES])
+{
+	char host[CONN_ADDRESS_MAX];
+
+	cut_port(peer, host);
+	parse_address(host, out);
+}
+
+void access_nets_init(struct access_rule *rule, const char *text)
+{
+	while (*text) {
+		size_t len = strcspn(text, " "), slash = strcspn(text, "/");
+		struct access_net *net;
+		char host[INET6_ADDRSTRLEN];
+
+		own_assert(slash < len && slash < sizeof host);
+		snprintf(host, sizeof host, "%.*s", (int)slash, text);
+		rule->nets = reallocarray(rule->nets, rule->net_count + 1, sizeof *rule->nets);
+		own_assert(rule->nets);
+		net = &rule->nets[rule->net_count++];
+		parse_address(host, net->address);
+		net->bits = (unsigned)strtoul(text + slash + 1, NULL, 10) +
+			    (strchr(host, ':') ? 0 : 96);
+		own_assert(net->bits <= 128);
+		text += len + (text[len] == ' ');
+	}
+}
+
+static bool is_in_net(const uint8_t *address, const struct access_net *net)
+{
+	unsigned bytes = net->bits / 8, rest = net->bits % 8;
+
+	return !memcmp(address, net->address, bytes) &&
+	       (!rest || !((address[bytes] ^ net->address[bytes]) >> (8 - rest)));
+}
+
+/* ---- rules ---------------------------------------------------------------------------------- */
+
+static bool fits_name(const struct access_rule *rule, const char *initiator)
+{
+	size_t len = strlen(rule->initiator);
+
+	if (rule->initiator[len - 1] == '*') /* no name has one, RFC 3722 6.2 */
+		return !strncmp(rule->initiator, initiator, len - 1);
+	return !strcmp(rule->initiator, initiator);
+}
+
+static bool fits_address(const struct access_rule *rule, const char *peer)
+{
+	uint8_t address[GUARD_ADDRESS_BYTES];
+
+	if (!rule->net_count)
+		return true;
+	access_address(peer, address);
+	for (unsigned i = 0; i < rule->net_count; i++)
+		if (is_in_net(address, &rule->nets[i]))
+			return true;
+	return false;
+}
+
+const struct access_rule *access_rule(const struct iscsi_target *target, const char *initiator,
+	const char *peer, const char **why)
+{
+	const char *reason = "no entry of the target's initiators and access fits this name";
+
 	for (unsigned i = 0; i < target->rule_count; i++) {
 		const struct access_rule *rule = &target->rules[i];
 
-		if (!strcmp(rule->initiator, "*") || !strcmp(rule->initiator, initiator))
+		if (!fits_name(rule, initiator))
+			continue;
+		if (fits_address(rule, peer))
 			return rule;
+		reason = "the target's entry for this name has other addresses";
 	}
+	if (why)
+		*why = reason;
 	return NULL;
 }
 
@@ -103,4 +186,62 @@ const struct iscsi_auth *access_auth(
 	const struct iscsi_target *target, const struct access_rule *rule)
 {
 	return rule->auth ? rule->auth : target->auth;
+}
+
+/* ---- portals -------------------------------------------------------------------------------- */
+
+void access_portal_init(struct access_portal *portal, const struct iscsi_portal_conf *conf)
+{
+	*portal = (struct access_portal){
+		.any = !strcmp(conf->address, "*"),
+		.port = conf->port,
+		.group = conf->group,
+		.advertise = own_strdup(conf->advertise),
+	};
+	if (!portal->any)
+		parse_address(conf->address, portal->address);
+}
+
+/* The portal that a connection came in by; one of every address only when no other fits. */
+static const struct access_portal *portal_of(const struct iscsi_server *srv, const char *local)
+{
+	const struct access_portal *found = NULL;
+	uint8_t address[GUARD_ADDRESS_BYTES];
+	char host[CONN_ADDRESS_MAX];
+	uint16_t port = cut_port(local, host);
+
+	parse_address(host, address);
+	for (unsigned i = 0; i < srv->portal_count; i++) {
+		const struct access_portal *p = &srv->portals[i];
+
+		if (p->port && p->port != port)
+			continue;
+		if (!p->any && !memcmp(p->address, address, sizeof address))
+			return p;
+		if (p->any && !found)
+			found = p;
+	}
+	return found;
+}
+
+unsigned access_group(const struct iscsi_server *srv, const char *local)
+{
+	const struct access_portal *portal = portal_of(srv, local);
+
+	return portal ? portal->group : 0;
+}
+
+void access_addresses(const struct iscsi_server *srv, const char *local,
+	void (*each)(void *arg, const char *address), void *arg)
+{
+	const struct access_portal *own = portal_of(srv, local);
+
+	if (!own || !own->advertise)
+		each(arg, local);
+	for (unsigned i = 0; own && i < srv->portal_count; i++) {
+		const struct access_portal *p = &srv->portals[i];
+
+		if (p->group == own->group && p->advertise)
+			each(arg, p->advertise);
+	}
 }

@@ -22,12 +22,31 @@ struct iscsi_target *access_find(const struct iscsi_server *srv, const char *nam
 /* The address of "address:port" as a connection writes it, IPv4 mapped into IPv6. */
 void access_address(const char *peer, uint8_t out[GUARD_ADDRESS_BYTES]);
 
-/* The rule by which the initiator of this normalised name may use the target, borrowed; NULL: it
- * may not. */
-const struct access_rule *access_rule(const struct iscsi_target *target, const char *initiator);
+/*
+ * The first rule by which the initiator of this normalised name may use the target from the peer
+ * "address:port", borrowed. NULL: it may not, and *why (NULL is fine) is a sentence.
+ */
+const struct access_rule *access_rule(const struct iscsi_target *target, const char *initiator,
+	const char *peer, const char **why);
 
 /* What an initiator has to prove under this rule; NULL: nothing. */
 const struct iscsi_auth *access_auth(
 	const struct iscsi_target *target, const struct access_rule *rule);
+
+/* The portal group of a connection that came in by "address:port": an index into srv->tags. */
+unsigned access_group(const struct iscsi_server *srv, const char *local);
+
+/*
+ * The addresses of that group that an initiator is told: calls each(arg, "address:port") for them,
+ * the one that it came in by unless its portal is advertised as another one.
+ */
+void access_addresses(const struct iscsi_server *srv, const char *local,
+	void (*each)(void *arg, const char *address), void *arg);
+
+/* Fills in a rule's networks from "address/bits ..." as the configuration's normal form has it. */
+void access_nets_init(struct access_rule *rule, const char *text);
+
+/* Fills in a portal. */
+void access_portal_init(struct access_portal *portal, const struct iscsi_portal_conf *conf);
 
 #endif

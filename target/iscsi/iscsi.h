@@ -12,7 +12,7 @@ struct iscsi_server;
 struct iscsi_target;
 
 #define ISCSI_NAME_MAX 223 /* bytes, RFC 7143 4.2.7.2 */
-#define ISCSI_TPGT     1   /* one portal group until access rules bring more */
+#define ISCSI_TPGT     1   /* the portal group when nothing is said of portals */
 
 struct iscsi_opts {
 	unsigned max_connections;      /* of the process */
@@ -42,17 +42,35 @@ struct iscsi_auth_conf {
 
 /* One line of who may come to a target. */
 struct iscsi_rule_conf {
-	const char *initiator;              /* a normalised name, or "*": every one */
+	const char *initiator; /* a normalised name, or the beginning of one and "*" */
+	const char *addresses; /* "10.0.0.0/8 2001:db8::/32": it must come from there; or NULL */
+	const char *host;      /* the group that it belongs to, for the log; or NULL */
+	struct scsi_target *const *ports;   /* what it sees, one for each portal group; borrowed */
 	const struct iscsi_auth_conf *auth; /* NULL: what the target asks for */
 };
 
 struct iscsi_offer {
 	struct scsi_target *target;          /* borrowed */
 	const char *alias;                   /* or NULL */
+	const char *redirect;                /* "address:port" where everybody is sent; or NULL */
+	bool redirect_permanent;             /* they are to remember it */
 	const struct iscsi_auth_conf *auth;  /* NULL: no secret is asked for */
 	const struct iscsi_rule_conf *rules; /* the first that fits decides; none: nobody */
 	unsigned rule_count;
 };
+
+struct iscsi_portal_conf {
+	const char *address; /* numeric, or "*": every address */
+	uint16_t port;       /* 0: any */
+	unsigned group;      /* its portal group: an index into the tags */
+	const char
+		*advertise; /* "address:port" that initiators are told; NULL: where they came in */
+};
+
+/* Says by which portals initiators come; copied. `tags` has one for each portal group. Before any
+ * target is offered; without it there is one group, ISCSI_TPGT. */
+void iscsi_server_portals(struct iscsi_server *srv, const uint16_t *tags, unsigned tag_count,
+	const struct iscsi_portal_conf *portals, unsigned count);
 
 /* Offers a target; everything but the target is copied. Before the loops run. */
 void iscsi_server_offer(struct iscsi_server *srv, const struct iscsi_offer *offer);

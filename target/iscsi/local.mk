@@ -12,7 +12,9 @@ target_iscsi_libiscsit_a_SOURCES = target/iscsi/pdu.h target/iscsi/opcodes.def t
 	target/iscsi/keys.c target/iscsi/text.c target/iscsi/access.h target/iscsi/access.c
 
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/test_chap tests/unit/test_keys tests/unit/test_login tests/unit/test_text
+check_PROGRAMS += tests/unit/test_access tests/unit/test_chap tests/unit/test_keys tests/unit/test_login tests/unit/test_text
+tests_unit_test_access_SOURCES = tests/unit/test_access.c tests/unit/talk.c tests/unit/talk.h
+tests_unit_test_access_LDADD = target/iscsi/libiscsit.a common/libcommon.a $(ISAL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_chap_SOURCES = tests/unit/test_chap.c
 tests_unit_test_chap_LDADD = target/iscsi/libiscsit.a common/libcommon.a $(ISAL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_keys_SOURCES = tests/unit/test_keys.c

@@ -64,6 +64,22 @@ static union pdu response_to(const struct pdu_login_req *req)
 	return pdu;
 }
 
+/* Ends the login: a response that says where the target is, RFC 7143 11.13.5 and 13.8. */
+static void login_redirect(struct conn *c, union pdu *pdu, enum login_status status)
+{
+	const struct login *l = c->login;
+	struct keys_text text = { .most = KEYS_TEXT_MAX };
+
+	if (log_limit_ok(&refused_log))
+		log_info("login: redirected",
+			"conn=%lu peer=%s initiator=%s target=%s status=0x%04x address=%s",
+			(unsigned long)c->id, c->peer, l->initiator, l->target_name, status,
+			l->target->redirect);
+	keys_text_pair(&text, keys_name(KEYS_TARGET_ADDRESS), l->target->redirect);
+	conn_send_last(c, pdu, text.data, text.len);
+	keys_text_free(&text);
+}
+
 /* Ends the login: a response with `status`, one line, and the connection closes behind it. */
 static void login_refuse(
 	struct conn *c, const struct pdu_login_req *req, enum login_status status, const char *rule)
@@ -71,13 +87,17 @@ static void login_refuse(
 	const struct login *l = c->login;
 	union pdu pdu = response_to(req);
 
+	be16_set(&pdu.login_rsp.status, (uint16_t)status);
+	if (status == LOGIN_MOVED || status == LOGIN_MOVED_AWAY) {
+		login_redirect(c, &pdu, status);
+		return;
+	}
 	stat_add(STAT_iscsi_logins_refused, 1);
 	if (log_limit_ok(&refused_log))
 		log_warn("login: refused",
 			"conn=%lu peer=%s initiator=%s target=%s status=0x%04x rule=\"%s\"",
 			(unsigned long)c->id, c->peer, l && *l->initiator ? l->initiator : "-",
 			l && *l->target_name ? l->target_name : "-", status, rule);
-	be16_set(&pdu.login_rsp.status, (uint16_t)status);
 	conn_send_last(c, &pdu, NULL, 0);
 }
 
@@ -121,6 +141,12 @@ static void join(struct conn *c)
 	if (!s) {
 		login_refuse(c, &l->req, LOGIN_RESOURCES, "no memory for a session");
 		return;
+	}
+	if (l->rule) {
+		unsigned group = access_group(c->srv, c->local);
+
+		s->port = l->rule->ports[group];
+		s->tpgt = c->srv->tags[group];
 	}
 	c->session = s;
 	l->joining = true;
@@ -193,8 +219,10 @@ void login_established(struct conn *c, int err)
 	keys_params(&l->keys, &c->params);
 	if (log_limit_ok(&established_log))
 		log_info("login: session established",
-			"conn=%lu peer=%s initiator=%s target=%s tsih=%u auth=%s digests=%s/%s",
+			"conn=%lu peer=%s initiator=%s host=%s target=%s tsih=%u auth=%s "
+			"digests=%s/%s",
 			(unsigned long)c->id, c->peer, l->initiator,
+			l->rule && l->rule->host ? l->rule->host : "-",
 			l->target ? l->target_name : "discovery", c->session->tsih,
 			!l->auth         ? "none"
 			: l->chap.mutual ? "mutual"
@@ -255,10 +283,11 @@ static enum login_status take_names(struct conn *c, struct login *l, const char 
 	l->target = access_find(c->srv, l->target_name);
 	if (!l->target)
 		return LOGIN_NOT_FOUND;
-	*rule = "the target's list of initiators has neither this name nor *";
-	l->rule = access_rule(l->target, l->initiator);
+	l->rule = access_rule(l->target, l->initiator, c->peer, rule);
 	if (!l->rule)
 		return LOGIN_AUTHORIZATION;
+	if (l->target->redirect)
+		return l->target->redirect_permanent ? LOGIN_MOVED_AWAY : LOGIN_MOVED;
 	l->auth = access_auth(l->target, l->rule);
 	return LOGIN_SUCCESS;
 }
@@ -341,13 +370,13 @@ static enum login_status check_rejected(const struct login *l, const char **rule
 }
 
 /* What we say without being asked, each once. */
-static void declare(struct login *l)
+static void declare(const struct conn *c, struct login *l)
 {
 	uint64_t said = l->keys.declared;
 	char group[8];
 
 	/* RFC 7143 13.9: in the first response after the target was named */
-	snprintf(group, sizeof group, "%u", ISCSI_TPGT);
+	snprintf(group, sizeof group, "%u", c->srv->tags[access_group(c->srv, c->local)]);
 	if (l->target && !(said & keys_bit(KEYS_PORTAL_GROUP)))
 		keys_declare(&l->keys, KEYS_PORTAL_GROUP, group, &l->out);
 	if (l->target && l->target->alias && !(said & keys_bit(KEYS_TARGET_ALIAS)))
@@ -379,7 +408,7 @@ static enum login_status take_text(struct conn *c, const char **rule)
 		status = authenticate(c, l, rule);
 	if (status)
 		return status;
-	declare(l);
+	declare(c, l);
 	keys_text_free(&l->in);
 	*rule = "no memory for the answers";
 	return l->out.err ? LOGIN_RESOURCES : LOGIN_SUCCESS;

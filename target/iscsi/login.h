@@ -10,6 +10,8 @@
 /* Status-Class and Status-Detail of a Login Response, RFC 7143 11.13.5. */
 enum login_status {
 	LOGIN_SUCCESS = 0x0000,
+	LOGIN_MOVED = 0x0101,      /* the target is elsewhere for now */
+	LOGIN_MOVED_AWAY = 0x0102, /* for good */
 	LOGIN_INITIATOR_ERROR = 0x0200,
 	LOGIN_AUTHENTICATION = 0x0201, /* who it is was not proved */
 	LOGIN_AUTHORIZATION = 0x0202,  /* it may not come in here */

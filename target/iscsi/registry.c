@@ -47,8 +47,9 @@ static void registry_kill(struct loop_post *post)
 
 static bool registry_same(const struct session *a, const struct session *b)
 {
-	return a->target && a->target == b->target && !memcmp(a->isid, b->isid, sizeof a->isid) &&
-	       !strcmp(a->initiator, b->initiator);
+	/* RFC 7143 4.4.3: the target port is the target and the portal group */
+	return a->target && a->target == b->target && a->tpgt == b->tpgt &&
+	       !memcmp(a->isid, b->isid, sizeof a->isid) && !strcmp(a->initiator, b->initiator);
 }
 
 static struct session *registry_find(struct iscsi_server *srv, const struct session *s)

@@ -2,6 +2,7 @@
 /*
  * server.c: the iSCSI side of the process: its targets, its connections by loop, and its clean end.
  */
+#include "target/iscsi/access.h"
 #include "target/iscsi/login_chap.h"
 #include "target/iscsi/session.h"
 
@@ -18,6 +19,7 @@ struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi
 	struct loop *const *loops, unsigned n)
 {
 	struct iscsi_server *srv = own_calloc(1, sizeof *srv + n * sizeof srv->loops[0]);
+	const uint16_t tag = ISCSI_TPGT;
 
 	own_assert(opts->queue_depth && opts->queue_depth <= SESSION_DEPTH_MAX);
 	srv->opts = *opts;
@@ -25,6 +27,7 @@ struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi
 	srv->loop_count = n;
 	list_init(&srv->targets);
 	list_init(&srv->sessions);
+	iscsi_server_portals(srv, &tag, 1, NULL, 0);
 	for (unsigned i = 0; i < n; i++) {
 		struct iscsi_loop *home = &srv->loops[i];
 
@@ -41,9 +44,13 @@ static void server_free_target(struct iscsi_target *t)
 {
 	for (unsigned i = 0; i < t->rule_count; i++) {
 		free(t->rules[i].initiator);
+		free(t->rules[i].nets);
+		free(t->rules[i].host);
+		free(t->rules[i].ports);
 		chap_auth_free(t->rules[i].auth);
 	}
 	free(t->rules);
+	free(t->redirect);
 	chap_auth_free(t->auth);
 	free(t->alias);
 	free(t);
@@ -65,6 +72,10 @@ void iscsi_server_free(struct iscsi_server *srv)
 	while ((node = list_pop(&srv->targets)))
 		server_free_target(container_of(node, struct iscsi_target, node));
 	chap_auth_free(srv->discovery_auth);
+	for (unsigned i = 0; i < srv->portal_count; i++)
+		free(srv->portals[i].advertise);
+	free(srv->portals);
+	free(srv->tags);
 	free(srv);
 }
 
@@ -73,22 +84,46 @@ static struct iscsi_auth *server_make_auth(const struct iscsi_auth_conf *conf)
 	return conf ? chap_auth_new(conf) : NULL;
 }
 
+void iscsi_server_portals(struct iscsi_server *srv, const uint16_t *tags, unsigned tag_count,
+	const struct iscsi_portal_conf *portals, unsigned count)
+{
+	own_assert(list_empty(&srv->targets) && !srv->portal_count && tag_count);
+	free(srv->tags);
+	free(srv->portals);
+	srv->tags = own_calloc(tag_count, sizeof *srv->tags);
+	memcpy(srv->tags, tags, tag_count * sizeof *tags);
+	srv->tag_count = tag_count;
+	srv->portals = own_calloc(count + 1, sizeof *srv->portals);
+	for (; srv->portal_count < count; srv->portal_count++)
+		access_portal_init(&srv->portals[srv->portal_count], &portals[srv->portal_count]);
+}
+
+static void server_init_rule(const struct iscsi_server *srv, struct access_rule *rule,
+	const struct iscsi_rule_conf *conf, struct scsi_target *target)
+{
+	rule->initiator = own_strdup(conf->initiator);
+	rule->host = own_strdup(conf->host);
+	rule->auth = server_make_auth(conf->auth);
+	if (conf->addresses)
+		access_nets_init(rule, conf->addresses);
+	rule->ports = own_calloc(srv->tag_count, sizeof(struct scsi_target *));
+	for (unsigned i = 0; i < srv->tag_count; i++)
+		rule->ports[i] = conf->ports ? conf->ports[i] : target;
+}
+
 void iscsi_server_offer(struct iscsi_server *srv, const struct iscsi_offer *offer)
 {
 	struct iscsi_target *t = own_calloc(1, sizeof *t);
 
 	t->scsi = offer->target;
 	t->alias = own_strdup(offer->alias);
+	t->redirect = own_strdup(offer->redirect);
+	t->redirect_permanent = offer->redirect_permanent;
 	t->auth = server_make_auth(offer->auth);
 	t->rules = own_calloc(offer->rule_count + 1, sizeof *t->rules);
-	for (; t->rule_count < offer->rule_count; t->rule_count++) {
-		const struct iscsi_rule_conf *conf = &offer->rules[t->rule_count];
-
-		t->rules[t->rule_count] = (struct access_rule){
-			.initiator = own_strdup(conf->initiator),
-			.auth = server_make_auth(conf->auth),
-		};
-	}
+	for (; t->rule_count < offer->rule_count; t->rule_count++)
+		server_init_rule(
+			srv, &t->rules[t->rule_count], &offer->rules[t->rule_count], offer->target);
 	list_push(&srv->targets, &t->node);
 }
 

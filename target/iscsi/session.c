@@ -165,8 +165,7 @@ static void session_open_nexus(struct session *s)
 
 	snprintf(port, sizeof port, "%s,i,0x%02x%02x%02x%02x%02x%02x", s->initiator, i[0], i[1],
 		i[2], i[3], i[4], i[5]);
-	scsi_nexus_open(
-		&s->nexus, s->conn->srv->domain, s->loop, s->target->scsi, port, &command_port_ops);
+	scsi_nexus_open(&s->nexus, s->conn->srv->domain, s->loop, s->port, port, &command_port_ops);
 	s->nexus_open = true;
 }
 

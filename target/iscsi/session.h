@@ -37,6 +37,8 @@ struct session {
 	struct iscsi_loop *home;
 	struct conn *conn;           /* the only connection (MaxConnections=1); NULL when lost */
 	struct iscsi_target *target; /* NULL: discovery session */
+	struct scsi_target *port;    /* of the target, as this initiator sees it */
+	uint16_t tpgt;               /* of the portal group */
 	struct scsi_nexus nexus;     /* open while target is set */
 	bool nexus_open;
 	uint8_t isid[6];
@@ -96,7 +98,8 @@ struct session_task {
 
 /* ---- session.c ---- */
 
-/* A session for `c`, not yet in the registry. NULL: no memory. */
+/* A session for `c`, not yet in the registry. The caller fills in `port` and `tpgt` when there is a
+ * target. NULL: no memory. */
 struct session *session_new(
 	struct conn *c, struct iscsi_target *target, const uint8_t isid[6], uint32_t cmd_sn);
 
@@ -216,10 +219,29 @@ void server_conn_gone(struct iscsi_loop *home);
  */
 struct iscsi_target *server_find_target(const struct iscsi_server *srv, const char *name);
 
+/* The first bits of an address. */
+struct access_net {
+	uint8_t address[GUARD_ADDRESS_BYTES];
+	unsigned bits; /* of all 128 */
+};
+
 /* One line of who may come to a target. */
 struct access_rule {
-	char *initiator;         /* a name, or "*": all */
-	struct iscsi_auth *auth; /* owned; NULL: the target's */
+	char *initiator;         /* a name, or the beginning of one and "*" */
+	struct access_net *nets; /* it must come from one of them; none: from anywhere */
+	unsigned net_count;
+	char *host;                 /* the group that it belongs to, or NULL */
+	struct iscsi_auth *auth;    /* owned; NULL: the target's */
+	struct scsi_target **ports; /* what it sees, for each of srv->tags; borrowed ones */
+};
+
+/* Where initiators come in. */
+struct access_portal {
+	uint8_t address[GUARD_ADDRESS_BYTES];
+	bool any;        /* every address instead */
+	uint16_t port;   /* 0: any */
+	unsigned group;  /* index into srv->tags */
+	char *advertise; /* or NULL */
 };
 
 struct iscsi_target {
@@ -227,6 +249,8 @@ struct iscsi_target {
 	struct scsi_target *scsi; /* borrowed */
 	char *alias;              /* or NULL */
 	struct iscsi_auth *auth;  /* owned; NULL: no secret is asked for */
+	char *redirect;           /* "address:port", or NULL */
+	bool redirect_permanent;
 	struct access_rule *rules;
 	unsigned rule_count;
 };
@@ -236,11 +260,15 @@ struct iscsi_server {
 	struct scsi_domain *domain;
 	struct list targets;               /* iscsi_target */
 	struct iscsi_auth *discovery_auth; /* owned; NULL: no secret is asked for */
-	struct list sessions;              /* session.record.node: the home loop's (loop 0) only */
-	uint16_t last_tsih;                /* the home loop's */
-	uint64_t last_conn;                /* atomic */
-	unsigned conn_total;               /* atomic */
-	unsigned session_total;            /* atomic: sessions whose memory is still there */
+	uint16_t *tags;                    /* of the portal groups */
+	unsigned tag_count;
+	struct access_portal *portals;
+	unsigned portal_count;
+	struct list sessions;   /* session.record.node: the home loop's (loop 0) only */
+	uint16_t last_tsih;     /* the home loop's */
+	uint64_t last_conn;     /* atomic */
+	unsigned conn_total;    /* atomic */
+	unsigned session_total; /* atomic: sessions whose memory is still there */
 	unsigned loop_count;
 	struct iscsi_loop loops[];
 };

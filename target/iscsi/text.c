@@ -56,14 +56,29 @@ static void refuse(struct conn *c, const struct pdu_text_req *req, enum pdu_reje
 
 /* ---- SendTargets ---------------------------------------------------------------------------- */
 
-/* RFC 7143 13.8: the address by which the initiator came in, and the portal group. */
+struct showing {
+	const struct conn *c;
+	struct keys_text *out;
+};
+
+/* RFC 7143 13.8: an address, and the tag of the portal group. */
+static void show_address(void *arg, const char *address)
+{
+	const struct showing *show = arg;
+	const struct iscsi_server *srv = show->c->srv;
+	char text[CONN_ADDRESS_MAX + 8];
+
+	snprintf(text, sizeof text, "%s,%u", address, srv->tags[access_group(srv, show->c->local)]);
+	keys_text_pair(show->out, keys_name(KEYS_TARGET_ADDRESS), text);
+}
+
+/* RFC 7143 appendix C: each name, and where it can be reached. */
 static void show_target(struct conn *c, const struct iscsi_target *target, struct keys_text *out)
 {
-	char address[CONN_ADDRESS_MAX + 8];
+	struct showing show = { c, out };
 
-	snprintf(address, sizeof address, "%s,%u", c->local, ISCSI_TPGT);
 	keys_text_pair(out, keys_name(KEYS_TARGET_NAME), scsi_target_iqn(target->scsi));
-	keys_text_pair(out, keys_name(KEYS_TARGET_ADDRESS), address);
+	access_addresses(c->srv, c->local, show_address, &show);
 }
 
 /* Every target that this initiator may use. */
@@ -72,7 +87,7 @@ static void show_all(struct conn *c, struct keys_text *out)
 	list_for_each (it, &c->srv->targets) {
 		const struct iscsi_target *target = container_of(it, struct iscsi_target, node);
 
-		if (access_rule(target, c->initiator))
+		if (access_rule(target, c->initiator, c->peer, NULL))
 			show_target(c, target, out);
 	}
 }
@@ -86,7 +101,7 @@ static void show_named(struct conn *c, const char *text, struct keys_text *out)
 	if (access_name(text, name))
 		return;
 	target = access_find(c->srv, name);
-	if (target && access_rule(target, c->initiator))
+	if (target && access_rule(target, c->initiator, c->peer, NULL))
 		show_target(c, target, out);
 }
 

@@ -14,8 +14,11 @@ ONE_WAY = "iqn.2026-11.kura.test:one-way"
 MUTUAL = "iqn.2026-11.kura.test:mutual"
 SHA3 = "iqn.2026-11.kura.test:sha3"
 ODD = "iqn.2026-11.kura.test:odd"
+MASKED = "iqn.2026-11.kura.test:masked"
+MOVED = "iqn.2026-11.kura.test:moved"
 USER, SECRET = "alice", "correct-horse-battery"
 OUR_NAME, OUR_SECRET = "kura", "we-are-who-we-say"
+INITIATOR = "iqn.2026-11.kura.test:"
 SECRET_FILE = "@SCRATCH@/mutual.secret"
 SIZE = 16 << 20
 
@@ -29,12 +32,21 @@ def settings():
     """Targets with each kind of secret; one stands in a file of its own."""
     one = {"user": USER, "secret": SECRET}
     return kurad.config(
-        [{"name": "disk", "store": "mem", "size": SIZE}],
+        [{"name": "disk", "store": "mem", "size": SIZE},
+         {"name": "other", "store": "mem", "size": 2 * SIZE}],
         [target(ONE_WAY, one),
          target(MUTUAL, {**one, "mutual_user": OUR_NAME, "mutual_secret_file": SECRET_FILE}),
          target(SHA3, {**one, "algorithms": ["sha3-256"]}),
-         target(ODD, {"user": "0xabba", "secret": "0b-is-not-base64"})],
-        [{"address": "127.0.0.1", "port": 0}])
+         target(ODD, {"user": "0xabba", "secret": "0b-is-not-base64"}),
+         {"name": MOVED, "luns": [], "redirect": {"address": "127.0.0.1:1"},
+          "initiators": [{"name": "*"}]},
+         {"name": MASKED, "luns": [{"lun": 0, "volume": "other"}],
+          "access": [{"host": "farm", "luns": [{"lun": 5, "volume": "disk", "readonly": True}]}],
+          "initiators": [{"name": INITIATOR + "plain"}]}],
+        [{"address": "127.0.0.1", "port": 0},
+         {"address": "127.0.0.2", "port": 0, "group": 2}],
+        hosts=[{"name": "farm", "initiators": [{"name": INITIATOR + "farm-*",
+                                                "addresses": ["127.0.0.0/8"]}]}])
 
 
 def url(daemon, name, user=USER, secret=SECRET):
@@ -121,6 +133,42 @@ def qemu_wrong(daemon):
     run_client("qemu-img", "info", url(daemon, ODD, secret="wrong"), expect=1)
 
 
+def masked(daemon):
+    """two initiators see different LUNs of one target, a third none
+
+    iscsi-ls visits the targets from the last to the first, and stops at the first that refuses."""
+    seen = {}
+    for name in ("plain", "farm-1", "farm"):
+        out = run_client("iscsi-ls", "-i", INITIATOR + name, "-s", f"iscsi://{daemon.address}",
+                         expect=1)  # by the targets that ask for a secret
+        part = out.partition(MASKED)[2].partition("Target:")[0]
+        seen[name] = re.findall(r"Lun:(\d+) ", part)
+    if seen != {"plain": ["0"], "farm-1": ["5"], "farm": []}:
+        raise ClientFailed(f"seen: {seen}")
+
+
+def masked_data(daemon):
+    """a masked LUN cannot be opened, one's own can"""
+    own = ("-i", INITIATOR + "farm-2")
+    must_say(run_client("iscsi-readcapacity16", *own, "-s", daemon.url(MASKED, 5)), str(SIZE))
+    run_client("iscsi-readcapacity16", *own, daemon.url(MASKED, 0), expect=1)
+    must_say(run_client("iscsi-inq", *own, daemon.url(MASKED, 5)), "DIRECT_ACCESS")
+
+
+def second_group(daemon):
+    """a second portal group is told with its tag, and serves"""
+    host, port = daemon.portals[1]
+    out = run_client("iscsi-ls", "-i", INITIATOR + "farm-1", f"iscsi://{host}:{port}")
+    must_say(out, re.escape(f"{MASKED} Portal:127.0.0.2:{port},2"))
+    run_client("iscsi-inq", "-i", INITIATOR + "farm-1", f"iscsi://{host}:{port}/{MASKED}/5")
+
+
+def moved(daemon):
+    """libiscsi follows a redirection, to where nobody listens"""
+    run_client("iscsi-inq", daemon.url(MOVED), expect=1)
+    must_say(daemon.log(), rf"redirected.*{re.escape(MOVED)}.*address=127.0.0.1:1")
+
+
 def nothing_told(daemon):
     """no secret stands in the log"""
     for secret in (SECRET, OUR_SECRET, "0b-is-not-base64"):
@@ -129,7 +177,7 @@ def nothing_told(daemon):
 
 
 ALL = [one_way, no_algorithm, one_way_odd, mutual, mutual_wrong, mutual_not_configured, wrong,
-       none, qemu, qemu_wrong, nothing_told]
+       none, qemu, qemu_wrong, masked, masked_data, second_group, moved, nothing_told]
 
 
 def write_secret(daemon):
@@ -149,7 +197,7 @@ def run(tap, only=None):
     try:
         with daemon:
             for test in tests:
-                name = "client: " + test.__doc__.strip()
+                name = "client: " + test.__doc__.partition("\n")[0]
                 try:
                     test(daemon)
                     tap.ok(name)

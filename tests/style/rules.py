@@ -202,7 +202,8 @@ KEYS, MANUAL = "config/keys.def", "man/kura.conf.5"
 ROW = re.compile(r'^(KEY|LIST|GROUP)\((\w+),\s*(\w+)(?:,\s*(\w+),\s*(NULL|"[^"]*"))?', re.MULTILINE)
 SECTIONS = {"config": "The whole file", "portal": "Portals", "volume": "Volumes",
             "layer": "Layers", "target": "Targets", "lun": "LUNs", "initiator": "Initiators",
-            "auth": "Authentication"}
+            "auth": "Authentication", "host": "Host groups", "access": "Access",
+            "redirect": "Redirection"}
 
 
 def manual_items(tree):

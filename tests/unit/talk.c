@@ -123,10 +123,12 @@ void pass_time(void)
 static void offer(const char *iqn, const char *initiator, const char *alias)
 {
 	struct iscsi_target *t = &w.target[w.targets];
-	struct access_rule *rule = &w.rule[w.targets++];
+	struct access_rule *rule = &w.rule[w.targets];
+	struct scsi_target **port = &w.port[w.targets++];
 
 	rule->initiator = (char *)(uintptr_t)initiator;
-	t->scsi = (struct scsi_target *)(uintptr_t)iqn;
+	t->scsi = *port = (struct scsi_target *)(uintptr_t)iqn;
+	rule->ports = port;
 	t->alias = (char *)(uintptr_t)alias;
 	t->rules = rule;
 	t->rule_count = initiator != NULL;
@@ -159,6 +161,9 @@ int set_up(void **state)
 	memset(&w, 0, sizeof w);
 	w.server = own_calloc(1, sizeof *w.server + sizeof w.server->loops[0]);
 	list_init(&w.server->targets);
+	w.server->tags = w.tags;
+	w.server->tag_count = own_array_len(w.tags);
+	w.tags[0] = 1;
 	offer("iqn.2026-11.kura.test:wire", "*", NULL);
 	offer("iqn.2026-11.kura.test:closed", "iqn.2026-11.kura.test:friend", "Bob's disk");
 	offer("iqn.2026-11.kura.test:nobody", NULL, NULL);

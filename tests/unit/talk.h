@@ -38,6 +38,8 @@ struct talk {
 	struct iscsi_server *server; /* with one loop */
 	struct iscsi_target target[4];
 	struct access_rule rule[4]; /* one for each */
+	struct scsi_target *port[4];
+	uint16_t tags[1];
 	unsigned targets;
 	struct session session;
 	bool no_session; /* session_new fails */

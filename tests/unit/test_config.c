@@ -148,14 +148,14 @@ static void test_keys(void **state)
 	(void)state;
 	bad("lops = 2;",
 		"t:1: lops: no such key in the file; did you mean \"loops\"? keys are: portals, "
-		"volumes, targets, discovery_auth, loops, engine, log_level, stop_seconds, "
+		"volumes, targets, hosts, discovery_auth, loops, engine, log_level, stop_seconds, "
 		"max_connections, "
 		"login_seconds, ping_seconds, ping_timeout_seconds, queue_depth\n");
 	bad("targets = ( { name = \"iqn.2026-11.a:b\"; lusn = (); } );",
 		"t:1: targets[0].lusn: no such key in a target; did you mean \"luns\"? keys are: "
-		"name, alias, auth, luns, initiators\n");
-	bad("portals = ( { xyzzy = 1; } );",
-		"t:1: portals[0].xyzzy: no such key in a portal; keys are: address, port\n");
+		"name, alias, auth, redirect, luns, initiators, access\n");
+	bad("portals = ( { xyzzy = 1; } );", "t:1: portals[0].xyzzy: no such key in a portal; keys "
+					     "are: address, port, group, advertise\n");
 	bad("volumes = ( { },\n { name = \"a\"; } );",
 		"t:1: volumes[0]: has no name; write name = ...; (what the rest of the file calls "
 		"it)\n"

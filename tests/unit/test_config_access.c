@@ -168,6 +168,140 @@ static void test_secret_in_shared_file(void **state)
 	cfg_free(read_main(0, NULL));
 }
 
+/* ---- who comes from where ----------------------------------------------------------------------
+ */
+
+static void test_access(void **state)
+{
+	struct config *cfg = good(
+		"portals = ( { address = \"192.0.2.1\"; group = 7; advertise = \"198.51.100.1\"; "
+		"},\n"
+		"  { address = \"2001:db8::1\"; advertise = \"[2001:DB8::2]:860\"; } );\n"
+		"volumes = ( { name = \"v\"; store = \"mem\"; size = \"1M\"; } );\n"
+		"hosts = ( { name = \"esx\"; auth = { user = \"u\"; secret = \"twelve bytes\"; };\n"
+		"  initiators = ( { name = \"IQN.1998-01.com.VMware:*\";\n"
+		"    addresses = [ \"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.9\" ]; } ); } );\n"
+		"targets = ( { name = \"iqn.2026-11.a:b\";\n"
+		"  redirect = { address = \"192.0.2.8\"; permanent = true; };\n"
+		"  access = ( { host = \"esx\"; luns = ( { lun = 5; volume = \"v\"; readonly = "
+		"true; } );"
+		" } ); } );\n");
+	const struct cfg_target *t = cfg->targets;
+
+	(void)state;
+	assert_int_equal(cfg->portals[0].group, 7);
+	assert_string_equal(cfg->portals[0].advertise, "198.51.100.1:3260");
+	assert_int_equal(cfg->portals[1].group, 1);
+	assert_string_equal(cfg->portals[1].advertise, "[2001:db8::2]:860");
+	assert_string_equal(cfg->hosts[0].initiators[0].name, "iqn.1998-01.com.vmware:*");
+	assert_string_equal(
+		cfg->hosts[0].initiators[0].addresses, "10.0.0.0/8 2001:db8::/32 192.0.2.9/32");
+	assert_string_equal(cfg->hosts[0].auth->user, "u");
+	assert_string_equal(t->redirect->address, "192.0.2.8:3260");
+	assert_true(t->redirect->permanent);
+	assert_string_equal(t->access[0].host, "esx");
+	assert_int_equal(t->access[0].luns[0].lun, 5);
+	assert_true(t->access[0].luns[0].readonly);
+	assert_int_equal(cfg->warning_count, 0);
+	cfg_free(cfg);
+}
+
+#define HOST                                                                                       \
+	"hosts = ( { name = \"h\"; initiators = ( { name = \"*\"; } ); } );\n"                     \
+	"volumes = ( { name = \"v\"; store = \"mem\"; size = \"1M\"; } );\n"                       \
+	"targets = ( { name = \"iqn.2026-11.a:b\"; luns = ();\n@\n} );"
+#define INITIATOR "hosts = ( { name = \"h\"; initiators = (\n{ @ } ); } );"
+
+static void test_access_bad(void **state)
+{
+	(void)state;
+	bad_in(HOST, "access = ( { host = \"x\"; } );",
+		"t:4: targets[0].access[0].host: no host group is called \"x\"; write hosts = ( { "
+		"name = \"x\"; initiators = ( ... ); } );\n");
+	bad_in(HOST, "access = ( { host = \"h\"; },\n{ host = \"h\"; } );",
+		"t:5: targets[0].access[1].host: \"h\" is taken by targets[0].access[0].host in "
+		"line 4; give a host group one map in a target\n");
+	bad_in(HOST, "access = ( { } );",
+		"t:4: targets[0].access[0]: has no host; write host = ...; (the name of a host "
+		"group of this file)\n");
+	bad_in(HOST, "access = ( { host = \"h\"; luns = ( { lun = 0; volume = \"w\"; } ); } );",
+		"t:4: targets[0].access[0].luns[0].volume: no volume is called \"w\"; volumes "
+		"are: v (did you mean \"v\"?)\n");
+	bad_in(HOST,
+		"access = ( { host = \"h\"; luns = ( { lun = 0; volume = \"v\"; },\n"
+		"{ lun = 0; volume = \"v\"; } ); } );",
+		"t:5: targets[0].access[0].luns[1].volume: \"v\" is LUN 0 of this target already; "
+		"map a volume once in a target\n"
+		"t:5: targets[0].access[0].luns[1].lun: 0 is taken by the LUN in line 4; give each "
+		"LUN of a target a number of its own\n");
+	bad("hosts = ( { name = \"h\"; initiators = ( { name = \"*\"; } ); },\n"
+	    "{ name = \"h\"; initiators = ( { name = \"*\"; } ); } );",
+		"t:2: hosts[1].name: \"h\" is taken by hosts[0].name in line 1; give each host "
+		"group a name of its own\n");
+	bad_in(HOST, "redirect = { address = \"example.org\"; };",
+		"t:4: targets[0].redirect.address: \"example.org\" is no numeric address with a "
+		"port; write one such as \"192.0.2.7:3260\" or \"[2001:db8::7]:3260\"\n");
+}
+
+static void test_addresses_bad(void **state)
+{
+	static const char *const portals[] = { "", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536",
+		"192.0.2.1:x", "192.0.2.1:1:2", "[2001:db8::1", "[2001:db8::1]1", "[192.0.2]:1",
+		"2001:db8::g" };
+	static const char *const nets[] = { "10", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/x",
+		"2001:db8::/129", "10.0.0.0/8/8", "host" };
+
+	(void)state;
+	for (size_t i = 0; i < own_array_len(portals); i++) {
+		char *text own_free =
+			own_printf("portals = ( { advertise = \"%s\"; } );", portals[i]);
+		char *want own_free = own_printf(
+			"t:1: portals[0].advertise: \"%s\" is no numeric address with a port; "
+			"write one such as \"192.0.2.7:3260\" or \"[2001:db8::7]:3260\"\n",
+			portals[i]);
+
+		bad(text, want);
+	}
+	for (size_t i = 0; i < own_array_len(nets); i++) {
+		char *part own_free = own_printf("name = \"*\"; addresses = [ \"%s\" ];", nets[i]);
+		char *want own_free = own_printf(
+			"t:2: hosts[0].initiators[0].addresses: \"%s\" is no network; write one "
+			"such as \"192.0.2.0/24\", \"2001:db8::/32\", or a single address\n",
+			nets[i]);
+
+		bad_in(INITIATOR, part, want);
+	}
+	bad("portals = ( { advertise = \"0.0.0.0\"; } );",
+		"t:1: portals[0].advertise: \"0.0.0.0\" is every address and none; write one that "
+		"initiators can reach\n");
+	bad("portals = ( { advertise = \"[::]:3260\"; } );",
+		"t:1: portals[0].advertise: \"[::]:3260\" is every address and none; write one "
+		"that initiators can reach\n");
+	bad_in(INITIATOR, "name = \"*\"; addresses = [ \"10.0.0.1/8\" ];",
+		"t:2: hosts[0].initiators[0].addresses: \"10.0.0.1/8\" has bits behind its first "
+		"8; write the network's own address, or a longer prefix\n");
+	bad_in(INITIATOR, "name = \"*\"; addresses = \"10.0.0.0/8\";",
+		"t:2: hosts[0].initiators[0].addresses: is no list of texts; write addresses = [ "
+		"\"...\", \"...\" ];\n");
+}
+
+static void test_patterns_bad(void **state)
+{
+	(void)state;
+	bad_in(INITIATOR, "name = \"iqn.*.a:b\";",
+		"t:2: hosts[0].initiators[0].name: \"iqn.*.a:b\" has \"*\" within it; it stands "
+		"for the rest of a name, at the end\n");
+	bad_in(INITIATOR, "name = \"**\";",
+		"t:2: hosts[0].initiators[0].name: \"**\" has \"*\" within it; it stands for the "
+		"rest of a name, at the end\n");
+	bad_in(INITIATOR, "name = \"host*\";",
+		"t:2: hosts[0].initiators[0].name: \"host*\" is the beginning of no iSCSI name; "
+		"write one such as \"iqn.1998-01.com.vmware:*\", or \"*\" for anybody\n");
+	bad_in(INITIATOR, "name = \"iqn.a b*\";",
+		"t:2: hosts[0].initiators[0].name: \"iqn.a b\" is no iSCSI name at its character "
+		"6; only letters, digits, '-', '.' and ':' are allowed\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +309,10 @@ int main(void)
 		cmocka_unit_test(test_auth_bad),
 		cmocka_unit_test(test_secret_file),
 		cmocka_unit_test(test_secret_in_shared_file),
+		cmocka_unit_test(test_access),
+		cmocka_unit_test(test_access_bad),
+		cmocka_unit_test(test_addresses_bad),
+		cmocka_unit_test(test_patterns_bad),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -14,6 +14,7 @@ EXTRA_DIST += \
 	tests/wire/run.py \
 	tests/wire/selftest.py \
 	tests/wire/default.conf \
+	tests/wire/access.conv \
 	tests/wire/broken.conv \
 	tests/wire/chap.conv \
 	tests/wire/digest.conv \
@@ -26,6 +27,7 @@ EXTRA_DIST += \
 	tests/wire/nop.conv \
 	tests/wire/nopin.conv \
 	tests/wire/read.conv \
+	tests/wire/redirect.conv \
 	tests/wire/reject.conv \
 	tests/wire/session.conv \
 	tests/wire/slow.conv \
