@@ -32,7 +32,7 @@ import tapout  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:conform"
 TEST_SECONDS = 60 * float(os.environ.get("KURA_TEST_SLOW", "1"))
-# It sleeps for a minute between two looks whether the operation is over.
+# It sleeps for a minute between two looks whether the operation is over, and answers no ping then.
 LONG = ("ALL.Sanitize.Reset",)
 FAMILY = "ALL."
 IN_PART = "in part:"
@@ -98,7 +98,8 @@ def config_for(name, kind=None):
     portals = [{"address": "127.0.0.1", "port": 0}]
     if name.startswith(TWO_PATHS):
         portals.append({"address": "127.0.0.2", "port": 0})
-    return kurad.one_target(TARGET, [volume_for(name, kind)], portals=portals)
+    more = {"ping_seconds": 0} if name in LONG else {}
+    return kurad.one_target(TARGET, [volume_for(name, kind)], portals=portals, **more)
 
 
 # --- one test of iscsi-test-cu ----------------------------------------------------------------
