@@ -66,6 +66,11 @@ static void fence_travel(struct scsi_fence *f, struct scsi_member *from, struct 
 
 /* ---- what the units of a volume share */
 
+static void fences_hold(struct scsi_fences *fences)
+{
+	__atomic_add_fetch(&fences->users, 1, __ATOMIC_RELAXED);
+}
+
 struct scsi_fences *scsi_fences_get(struct scsi_domain *domain, struct vol *vol)
 {
 	struct scsi_fences *fences;
@@ -75,19 +80,19 @@ struct scsi_fences *scsi_fences_get(struct scsi_domain *domain, struct vol *vol)
 
 		if (lun->vol != vol)
 			continue;
-		lun->fences->units++;
+		fences_hold(lun->fences);
 		return lun->fences;
 	}
 	fences = own_calloc(1, sizeof *fences);
 	fences->domain = domain;
-	fences->units = 1;
+	fences->users = 1;
 	list_init(&fences->queue);
 	return fences;
 }
 
 void scsi_fences_put(struct scsi_fences *fences)
 {
-	if (--fences->units == 0)
+	if (__atomic_sub_fetch(&fences->users, 1, __ATOMIC_ACQ_REL) == 0)
 		free(fences);
 }
 
@@ -230,8 +235,10 @@ static void fence_over(struct loop_post *post)
 static void fence_lowered(struct scsi_everywhere *e)
 {
 	struct scsi_fence *f = fence_of(e);
+	struct scsi_member *home = fence_home(f);
 
-	fence_travel(f, fence_home(f), f->member, fence_over);
+	scsi_fences_put(own_take(f->fences)); /* its unit may be gone already */
+	fence_travel(f, home, f->member, fence_over);
 }
 
 /* Posts arrive in the order of posting, so on every loop this one is down before the next is up. */
@@ -309,6 +316,7 @@ void scsi_fence_take(
 		return;
 	}
 	f->fences = task->lun->fences;
+	fences_hold(f->fences);
 	f->from = scsi_task_bytes(task, lba);
 	f->to = f->from + scsi_task_bytes(task, blocks);
 	f->task = task;
@@ -323,6 +331,11 @@ void scsi_fence_fini(struct scsi_member *m)
 {
 	struct list *node;
 
-	while ((node = list_pop(&m->fences)))
-		free(container_of(node, struct scsi_fence, all));
+	while ((node = list_pop(&m->fences))) {
+		struct scsi_fence *f = container_of(node, struct scsi_fence, all);
+
+		if (f->fences) /* it was on its way when the loops were stopped */
+			scsi_fences_put(f->fences);
+		free(f);
+	}
 }

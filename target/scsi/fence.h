@@ -15,7 +15,7 @@
 /* Those of a volume, shared by the units that show it. */
 struct scsi_fences {
 	struct scsi_domain *domain;
-	unsigned units;    /* that have a share */
+	unsigned users;    /* units that have a share, fences that are not down; atomic */
 	struct list queue; /* scsi_fence.node, up or to come, as asked for; the home loop's */
 	struct scsi_fence_side *side[SCSI_LOOPS_MAX]; /* up on that loop; each loop's own */
 };
@@ -23,7 +23,7 @@ struct scsi_fences {
 /* A share of the volume's, returned owned. Set-up only. */
 struct scsi_fences *scsi_fences_get(struct scsi_domain *domain, struct vol *vol);
 
-/* Gives a share back. Set-up only: no loop runs that could have a fence on its way. */
+/* Gives a share back; with the last one, and the last fence, it is freed. Any thread. */
 void scsi_fences_put(struct scsi_fences *fences);
 
 /*

@@ -66,6 +66,7 @@ static void assert_nothing_left(struct tp *tp)
 	assert_true(list_empty(&tp->lun->fences->queue));
 	for (unsigned i = 0; i < TP_LOOPS; i++)
 		assert_null(tp->lun->fences->side[i]);
+	assert_int_equal(tp->lun->fences->users, 1);
 }
 
 static void assert_aborted(const struct tp_cmd *c)
@@ -376,7 +377,7 @@ static void test_fences_belong_to_the_volume(void **state)
 	(void)state;
 	assert_ptr_equal(second->fences, tp->lun->fences);
 	scsi_lun_free(second);
-	assert_int_equal(tp->lun->fences->units, 1);
+	assert_int_equal(tp->lun->fences->users, 1);
 }
 
 static void test_fences_are_used_again(void **state)
