@@ -19,6 +19,12 @@ static int check_file(int fd, const char *path, char *why)
 		return cfg_refuse(why, "\"%.200s\" cannot be read: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return cfg_refuse(why, "\"%.200s\" is not a plain file", path);
+	if (st.st_uid && st.st_uid != geteuid())
+		return cfg_refuse(why,
+			"\"%.200s\" belongs to another user (%u), who gets at the secret; chown "
+			"it, and "
+			"choose a new secret",
+			path, st.st_uid);
 	if (st.st_mode & 077)
 		return cfg_refuse(why,
 			"\"%.200s\" has the mode %04o, so others than its owner get at the secret; "
@@ -45,12 +51,18 @@ static int check_bytes(const char *bytes, size_t *len, const char *path, char *w
 
 int cfg_secret_read(const char *path, char **secret, char *why)
 {
-	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+	/* only a plain file is opened: with a device that alone can do something */
+	bool other = !stat(path, &st) && !S_ISREG(st.st_mode);
+	own_fd int fd = other ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	char bytes[SECRET_MAX + 2];
 	ssize_t n;
 	size_t len;
-	int err = check_file(fd, path, why);
+	int err;
 
+	if (other)
+		return cfg_refuse(why, "\"%.200s\" is not a plain file", path);
+	err = check_file(fd, path, why);
 	if (err)
 		return err;
 	n = read(fd, bytes, sizeof bytes);

@@ -3,10 +3,17 @@
 #include "tests/unit/config_texts.h"
 
 #include "common/own.h"
+#include "common/secret.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+static void close_file(FILE **f)
+{
+	if (*f)
+		fclose(*f);
+}
 
 /* ---- secrets ------------------------------------------------------------------------------------
  */
@@ -143,11 +150,69 @@ static void test_secret_file(void **state)
 	bad("discovery_auth = { user = \"u\"; secret_file = \"/nonexistent/x\"; };",
 		"t:1: discovery_auth.secret_file: \"/nonexistent/x\" cannot be read: No such file "
 		"or directory\n");
+	bad("discovery_auth = { user = \"u\"; secret_file = \"/dev/null\"; };",
+		"t:1: discovery_auth.secret_file: \"/dev/null\" is not a plain file\n");
 	bad("discovery_auth = { user = \"u\"; secret_file = \"/\"; };",
 		"t:1: discovery_auth.secret_file: \"/\" is not a plain file\n");
 	bad("discovery_auth = { user = \"u\"; secret = \"twelve bytes\"; secret_file = \"/\"; };",
 		"t:1: discovery_auth.secret_file: does not go with the secret itself; remove one "
 		"of the two\n");
+}
+
+/* Root reads what is another user's, who could read and change it. */
+static void test_secret_file_of_another(void **state)
+{
+	char *cwd own_free = getcwd(NULL, 0);
+	char *path own_free = own_printf("%s/%s/a.conf", cwd, folder);
+	char *conf own_free = own_printf(SECRET_CONF, path);
+	char *want own_free = own_printf("t:1: discovery_auth.secret_file: \"%s\" belongs to "
+					 "another user (65534), who gets at "
+					 "the secret; chown it, and choose a new secret\n",
+		path);
+
+	(void)state;
+	if (geteuid())
+		skip();
+	(void)remove(path);
+	write_file("a.conf", "twelve bytes");
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(chown(path, 65534, 65534), 0);
+	bad(conf, want);
+	(void)remove(path);
+}
+
+/* Whether the mapping that holds `p` stays out of core dumps: "dd" among its VmFlags. */
+static bool is_undumped(const void *p)
+{
+	FILE *f own_cleanup(close_file) = fopen("/proc/self/smaps", "r");
+	unsigned long at = (unsigned long)p, from, to;
+	bool found = false;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			found = at >= from && at < to;
+		else if (found && !strncmp(line, "VmFlags:", 8))
+			return strstr(line, " dd") != NULL;
+	}
+	return false;
+}
+
+static void test_secret_stays_out_of_dumps(void **state)
+{
+	struct config *cfg = good("discovery_auth = { user = \"u\"; secret = \"twelve bytes\"; };");
+	char *copy = secret_dup(cfg->discovery_auth->secret);
+
+	(void)state;
+	assert_string_equal(copy, "twelve bytes");
+	assert_true(is_undumped(cfg->discovery_auth->secret));
+	assert_true(is_undumped(copy));
+	assert_false(is_undumped(cfg->discovery_auth->user));
+	secret_free(copy);
+	assert_null(secret_dup(NULL));
+	secret_free(NULL);
+	cfg_free(cfg);
 }
 
 /* A secret in the configuration asks that its file, and no other, be private. */
@@ -308,6 +373,8 @@ int main(void)
 		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_auth_bad),
 		cmocka_unit_test(test_secret_file),
+		cmocka_unit_test(test_secret_file_of_another),
+		cmocka_unit_test(test_secret_stays_out_of_dumps),
 		cmocka_unit_test(test_secret_in_shared_file),
 		cmocka_unit_test(test_access),
 		cmocka_unit_test(test_access_bad),
