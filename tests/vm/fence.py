@@ -112,6 +112,19 @@ def _lasting(scene, initiator, one, two):
     scene.tap.check(one.writes()[0] == 0 and two.writes()[0] == 0, "and both write on")
 
 
+def _access(scene, one, two):
+    """One port group goes to another state and back; the kernel of the other machine hears it."""
+    state = f"cat /sys/block/{one.disk.rsplit('/', 1)[1]}/device/access_state"
+    for option, name in (("--active", "active/non-optimized"), ("--standby", "standby"),
+                         ("--optimized", "active/optimized")):
+        two.calm()
+        done, said = two.guest.run(f"sg_stpg {option} {two.disk}")
+        one.calm()  # as multipathd's checker: the kernel asks again when it is told
+        text = one.guest.run(f"sleep 0.5; {state}")[1]
+        scene.tap.check(done == 0 and text.strip() == name,
+                        f"sg_stpg {option} here, {name} there", said + text)
+
+
 def _away(tap, one, two):
     status, text = two.persist(f"-o -C -K {two.key}")
     tap.check(status == 0 and not one.keys(), "CLEAR takes everything away", text)
@@ -128,4 +141,5 @@ def play(scene, guest):
     _fence(scene.tap, one, two)
     _again(scene.tap, one, two)
     _lasting(scene, initiator, one, two)
+    _access(scene, one, two)
     _away(scene.tap, one, two)

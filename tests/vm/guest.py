@@ -17,6 +17,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 
+import chap  # noqa: E402
 import fence  # noqa: E402
 import kurad  # noqa: E402
 import linux  # noqa: E402
@@ -27,6 +28,7 @@ from machine import Machine, MachineFailed  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:linux"
 CACHE = os.environ.get("KURA_VM_CACHE") or os.path.join(kurad.ROOT, "build", "vm")
+LUNS = 2
 SIZE = 256 << 20
 COMPLAINT = re.compile(r".*(?:I/O error|critical|EXT4-fs error|rejecting I/O|Unexpected|WARNING|"
                        r"BUG|unknown|offline).*")
@@ -43,10 +45,10 @@ class Scene:
         self.disks = {}
 
     def login(self):
-        self.disks = self.initiator.login(len(self.volumes()))
+        self.disks = self.initiator.login(LUNS)
 
-    def volumes(self):
-        return re.findall(r"volume open volume=(\S+) .*uuid=(\w+)", self.daemon.log())
+    def uuid(self, volume):
+        return re.search(rf"volume open volume={volume} .*uuid=(\w+)", self.daemon.log())[1]
 
     def kill_daemon(self):
         """As a crash would; a supervisor waits for some time before it starts another."""
@@ -72,7 +74,7 @@ def first_login(scene):
     want = [str(SIZE // 512), "KURA", "VOLUME", "4096", "write back", "1"]
     scene.tap.check([w.strip() for w in text.splitlines()] == want,
                     "size, names, block size, write cache and FUA of the disk", text)
-    uuid = dict(scene.volumes())["disk"]
+    uuid = scene.uuid("disk")
     text = scene.guest.must(f"sg_vpd -p sn {scene.disks[0]}; "
                             f"cat /sys/block/{name}/device/wwid")
     scene.tap.check(text.count(uuid) == 2, "its serial number is the volume's identity", text)
@@ -170,6 +172,7 @@ def play(tap, image, daemon, folder):
         first_login(scene)
         filesystem(scene)
         kernel(scene, guests[0], "filesystems")
+        chap.play(scene)
         restarts(scene)
         space(scene)
         guests[0].must("dmesg -c")
@@ -185,12 +188,18 @@ def play(tap, image, daemon, folder):
             guest.end()
 
 
-def one_kurad(tap, image, folder):
+def config():
     volumes = [{"name": "disk", "store": "file", "path": "@SCRATCH@/disk.img",
                 "size": str(SIZE), "physical_block_size": 4096},
                {"name": "other", "store": "file", "path": "@SCRATCH@/other.img",
                 "size": str(64 << 20)}]
-    with kurad.Kurad(kurad.one_target(TARGET, volumes)) as daemon:
+    plain = {"name": TARGET, "initiators": [{"name": "*"}],
+             "luns": [{"lun": i, "volume": v["name"]} for i, v in enumerate(volumes)]}
+    return kurad.config(volumes + [chap.volume()], [plain, chap.target()])
+
+
+def one_kurad(tap, image, folder):
+    with kurad.Kurad(config()) as daemon:
         # the port that was found is kept over restarts
         daemon.text = daemon.text.replace("port = 0;", f"port = {daemon.port};")
         try:

@@ -2,6 +2,7 @@
 """open-iscsi in a test machine: node records, logins, and which disk is which LUN."""
 
 import re
+import shlex
 import time
 
 import machine
@@ -29,19 +30,25 @@ class Initiator:
         self.guest.must("iscsiadm -m node -o delete")
         return text
 
-    def _node(self, what):
+    def node(self, what):
+        """iscsiadm on this target's record."""
         return self.guest.must(f"iscsiadm -m node -T {self.target} -p {self.portal} {what}")
 
     def new_node(self):
-        self._node("-o new")
+        self.node("-o new")
+
+    def update(self, settings):
+        """Changes the record; iscsiadm takes one setting at a time."""
+        for name, value in settings.items():
+            self.node(f"-o update -n '{name}' -v {shlex.quote(value)}")
 
     def digests(self, setting):
-        for name in ("HeaderDigest", "DataDigest"):
-            self._node(f"-o update -n 'node.conn[0].iscsi.{name}' -v {DIGESTS[setting]}")
+        self.update({f"node.conn[0].iscsi.{name}": DIGESTS[setting]
+                     for name in ("HeaderDigest", "DataDigest")})
 
     def login(self, luns):
         """Logs in; the paths of the disks by LUN, once as many as asked for are there."""
-        self._node("--login")
+        self.node("--login")
         end = time.monotonic() + 20
         while time.monotonic() < end:
             disks = self.disks()
@@ -52,7 +59,7 @@ class Initiator:
                                     + self.guest.must("dmesg | tail -30"))
 
     def logout(self):
-        self._node("--logout")
+        self.node("--logout")
 
     def disks(self):
         """{LUN: /dev/sdX} of the disks that can be opened."""

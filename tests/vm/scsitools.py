@@ -35,6 +35,13 @@ PLAIN = [
     ("sg_verify --16 --lba=0 --count=64 {a}", r""),
     ("sg_reset --no-esc -d {a}", r""),
     ("sg_turs {a} || sg_turs {a}", r""),
+    ("dd if=/dev/urandom of=/tmp/4k bs=4k count=1 2>/dev/null", r""),
+    ("sg_write_verify --in=/tmp/4k --lba=0 --num=8 {a}", r""),
+    ("sg_write_verify --16 --in=/tmp/4k --lba=0 --num=8 {a}", r""),
+    ("sg_write_x --or --in=/tmp/4k --lba=0 --num=8 {a}", r""),
+    ("sg_write_x --atomic=0 --in=/tmp/4k --lba=0 --num=8 {a}", r""),
+    ("sg_dd if={sa} of=/dev/null bs=512 count=4096", r"4096\+0 records out"),
+    ("cat /sys/block/{na}/device/scsi_disk/*/provisioning_mode", r"unmap"),
     ("lsscsi", r"disk\s+KURA\s+VOLUME"),
 ]
 
@@ -49,6 +56,9 @@ WITH_ROW = [
     (0xA3, 0x0F, "sg_timestamp {a}", r""),
     (0xA3, 0x0A, "sg_rtpg -d {a}", r"asymmetric access state"),
     (0xA3, 0x0A, "sg_rtpg -e {a}", r""),
+    (0xA3, 0x0A, "cat /sys/block/{na}/device/dh_state", r"alua"),
+    (0x3C, None, "sg_test_rwbuf --size=512 {a}", r"Success"),
+    (0x3C, None, "sg_read_buffer -m desc {a}", r""),
     (0x5E, 0x02, "sg_persist -n -i -c {a}", r"Type Mask Valid\(TMV\): 1"),
     (0x5E, 0x03, "sg_persist -n -i -s {a}", r""),
     (0x84, None, "sg_copy_results -p {a}", r""),
@@ -140,12 +150,29 @@ def _smart(scene, disk):
     _check(scene, f"smartctl -i {disk}", r"Serial number")
     _check(scene, f"smartctl -H {disk}", r"OK", quiet=False)
     _check(scene, f"smartctl -a {disk}", r"Serial number", quiet=False)
+    # 4 because it misses a page about the wear of flash cells; every command had GOOD status
+    _check(scene, f"smartctl -x {disk}", r"Writeback Cache is: +Enabled", ok=4, quiet=False)
+    _check(scene, f"smartctl -t short {disk}", r"has begun")
+    _check(scene, f"smartctl -l selftest {disk}", r"Background short +Completed")
+
+
+def _write_cache(scene, disk, name):
+    """MODE SELECT through sg_wr_mode and through the kernel."""
+    off = "08,12" + ",00" * 18
+    knob = f"/sys/block/{name}/device/scsi_disk/*/cache_type"
+    _check(scene, f"sg_wr_mode --page=8 --contents={off} {disk}", "")
+    _check(scene, f"sg_modes -p 8 -H {disk}", r"88 12 00")
+    status, text = scene.guest.run(f"k=$(ls {knob}); echo 'write back' >$k; cat $k; "
+                                   f"sg_modes -p 8 -H {disk}")
+    scene.tap.check(status == 0 and "write back" in text and "88 12 04" in text,
+                    "the kernel turns the write cache on again", text)
 
 
 def play(scene):
     """Runs all of them on the scene's two disks."""
     a, b = scene.disks[0], scene.disks[1]
-    names = {"a": a, "b": b, "sa": scene.initiator.generic(a), "sb": scene.initiator.generic(b)}
+    names = {"a": a, "b": b, "sa": scene.initiator.generic(a), "sb": scene.initiator.generic(b),
+             "na": a.rsplit("/", 1)[1]}
     for command, want in PLAIN:
         _check(scene, command.format(**names), want)
     _pages(scene, a)
@@ -156,5 +183,6 @@ def play(scene):
             scene.tap.skip(command.split(" {")[0], "no such row in commands.def")
     _unmaps(scene, a)
     _compare_and_write(scene, a)
-    _copy(scene, **names)
+    _copy(scene, a, b, names["sa"], names["sb"])
+    _write_cache(scene, a, names["na"])
     _smart(scene, a)
