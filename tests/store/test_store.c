@@ -423,7 +423,8 @@ static void test_zero(void **state)
 	if (before && env->row->place != PLACE_LOOPDEV)
 		assert_true(space(env) >= before); /* it still has its space */
 	assert_int_equal(rig_op(env->rig, env->chan, VOL_ZERO, 1 << 20, 5 << 20, VOL_MAY_TRIM), 0);
-	/* a device may keep the space: a loop device on tmpfs refuses to zero and gets zeroes written */
+	/* a device may keep the space: a loop device on tmpfs refuses to zero and gets zeroes
+	 * written */
 	if (before && (env->info.caps & VOL_CAN_TRIM) && env->row->place != PLACE_LOOPDEV)
 		assert_true(space(env) + (5 << 20) <= before + 65536);
 	expect_bytes(env, 1 << 20, 5 << 20, 0);
