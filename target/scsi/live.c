@@ -18,6 +18,10 @@
 #include <errno.h>
 #include <string.h>
 
+/* The fence of a task that has ended is on its way to the home loop, from there to every loop, and
+ * back: after so many visits of all loops it has forgotten the unit. */
+#define FENCE_ROUNDS 3u
+
 /* An I_T_L nexus whose LUN is gone. */
 struct live_gone {
 	struct list node;
@@ -35,6 +39,7 @@ static bool change_begin(struct scsi_change *c, struct scsi_domain *domain)
 		return false;
 	c->domain = domain;
 	c->left = false;
+	c->rounds = 0;
 	for (unsigned i = 0; i < SCSI_LOOPS_MAX; i++)
 		list_init(&c->gone[i]);
 	return true;
@@ -154,11 +159,23 @@ static void map_over(void *arg)
 	change_done(&c->everywhere);
 }
 
+static void visit_only(struct scsi_everywhere *e, struct loop *loop)
+{
+	(void)e;
+	(void)loop;
+}
+
 /* SPC-2 5.5.1: who had reserved the unit cannot release it any more. */
 static void map_done(struct scsi_everywhere *e)
 {
 	struct scsi_change *c = change_of(e);
 
+	if (c->rounds) {
+		c->rounds--;
+		e->each = visit_only;
+		scsi_everywhere_from(c->domain, e->origin, e, false);
+		return;
+	}
 	if (c->left && scsi_res_reset(c->lun, e->origin, map_over, c))
 		return;
 	map_over(c);
@@ -224,6 +241,7 @@ int scsi_target_remove(struct scsi_change *change, struct scsi_target *target, u
 	if (at < 0)
 		return map_refuse(change, map, -ENOENT);
 	change->lun = map->entry[at].lun;
+	change->rounds = FENCE_ROUNDS;
 	scsi_map_remove(map, number);
 	map_publish(change, map);
 	return 0;

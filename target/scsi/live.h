@@ -20,6 +20,7 @@ struct scsi_change {
 	struct scsi_lun *lun;
 	const struct scsi_map *old, *map; /* before and after */
 	uint64_t blocks;                  /* the new capacity */
+	unsigned rounds;                  /* visits of every loop to come */
 	bool left;                        /* who had reserved the unit has it no more; atomic */
 	struct list gone[SCSI_LOOPS_MAX]; /* by loop: I_T_L nexuses that end with their last task */
 	struct scsi_everywhere everywhere;
@@ -36,8 +37,9 @@ int scsi_target_add(struct scsi_change *change, struct scsi_target *target, uint
 
 /*
  * Takes LUN `number` away: new commands do not find it any more, those that were there before run
- * to their end, and then done() comes. (One that waits for data-out ends when the initiator has
- * sent it, aborts it, or is gone.) 0, or -EBUSY, -ENOENT. Keeps `change` until done.
+ * to their end, and then done() comes: nothing refers to the unit by this target any more. (One
+ * that waits for data-out ends when the initiator has sent it, aborts it, or is gone.) 0, or
+ * -EBUSY, -ENOENT. Keeps `change` until done.
  */
 int scsi_target_remove(struct scsi_change *change, struct scsi_target *target, uint16_t number);
 
