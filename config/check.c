@@ -394,6 +394,27 @@ static void check_initiators(
 	report_twins(&x, r, "write each initiator once");
 }
 
+/* The portal groups of a target are some that portals belong to. */
+static void check_groups(
+	const struct config *cfg, const struct cfg_target *t, unsigned ti, struct cfg_report *r)
+{
+	const char *p = t->portal_groups ? t->portal_groups : "";
+	char path[CFG_PATH_LEN], *end;
+
+	snprintf(path, sizeof path, "targets[%u].portal_groups", ti);
+	for (; *p; p = end) {
+		unsigned long tag = strtoul(p, &end, 10);
+		bool known = !cfg->portal_count && tag == 1; /* the default portal's */
+
+		for (unsigned i = 0; i < cfg->portal_count && !known; i++)
+			known = cfg->portals[i].group == tag;
+		if (!known)
+			cfg_report_error(r, path,
+				"no portal belongs to the group %lu; write group = %lu; at one",
+				tag, tag);
+	}
+}
+
 /* Who may come to a target, and by which secret. */
 static void check_access(
 	const struct cfg_target *t, unsigned ti, const struct index *hosts, struct cfg_report *r)
@@ -480,6 +501,7 @@ static void check_targets(const struct config *cfg, struct cfg_report *r,
 		index_add(&names, t->name, t->where.line, UINT32_MAX, "targets[%u].name", i);
 		check_maps(&c, t, i);
 		check_access(t, i, hosts, r);
+		check_groups(cfg, t, i, r);
 		warn_target(t, i, r);
 	}
 	report_twins(&names, r, "give each target a name of its own");

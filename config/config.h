@@ -121,6 +121,7 @@ struct cfg_target {
 	char *alias;                   /* or NULL */
 	struct cfg_auth *auth;         /* or NULL: no secret is asked for */
 	struct cfg_redirect *redirect; /* or NULL */
+	char *portal_groups;           /* tags, "1 2": only by these portals; NULL: by all */
 	struct cfg_lun *luns;
 	unsigned lun_count;
 	struct cfg_initiator *initiators; /* who sees these LUNs */

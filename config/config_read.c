@@ -168,15 +168,26 @@ static void read_group(struct reader *rd, config_setting_t *s, const struct cfg_
 	read_object(rd, s, key->item, item);
 }
 
-/* An array of texts becomes one text, with blanks between them. */
+/* One of an array, as text; NULL: it is neither a text nor, where those are wanted, a number. */
+static char *word_of(config_setting_t *s, unsigned i, bool numbers)
+{
+	struct cfg_value v = value_of(config_setting_get_elem(s, i));
+
+	if (numbers)
+		return v.kind == CFG_KIND_NUMBER ? own_printf("%lld", (long long)v.number) : NULL;
+	return v.kind == CFG_KIND_STRING ? own_strdup(v.string) : NULL;
+}
+
+/* An array of texts or numbers becomes one text, with blanks between them. */
 static void read_words(struct reader *rd, config_setting_t *s, const struct cfg_key *key, void *out)
 {
 	char *words own_free = own_strdup("");
 	struct cfg_value value = { .kind = CFG_KIND_STRING };
+	bool numbers = key->type == CFG_TYPE_TAGS;
 	char why[CFG_WHY_LEN];
 
 	for (unsigned i = 0; i < (unsigned)config_setting_length(s); i++) {
-		const char *word = config_setting_get_string_elem(s, (int)i);
+		char *word own_free = word_of(s, i, numbers);
 		char *before own_free = words;
 
 		if (!word) {
@@ -186,7 +197,10 @@ static void read_words(struct reader *rd, config_setting_t *s, const struct cfg_
 		words = own_printf("%s%s%s", before, i ? " " : "", word);
 	}
 	if (!words || !*words || !(config_setting_is_array(s) || config_setting_is_list(s))) {
-		mistake(rd, s, "is no list of texts; write %s = [ \"...\", \"...\" ];", key->name);
+		mistake(rd, s,
+			numbers ? "is no list of numbers; write %s = [ 1, 2 ];"
+				: "is no list of texts; write %s = [ \"...\", \"...\" ];",
+			key->name);
 		return;
 	}
 	value.string = words;
@@ -265,7 +279,8 @@ static void read_key(struct reader *rd, config_setting_t *s, enum cfg_object obj
 		read_list(rd, s, key, out);
 	else if (key->type == CFG_TYPE_GROUP)
 		read_group(rd, s, key, out);
-	else if (key->type == CFG_TYPE_WORDS || key->type == CFG_TYPE_NETWORKS)
+	else if (key->type == CFG_TYPE_WORDS || key->type == CFG_TYPE_NETWORKS ||
+		 key->type == CFG_TYPE_TAGS)
 		read_words(rd, s, key, out);
 	else if (key->type == CFG_TYPE_SECRET)
 		read_secret(rd, s, key, out);

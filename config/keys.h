@@ -43,6 +43,7 @@ enum cfg_type {
 	CFG_TYPE_HOST,      /* name of a host group */
 	CFG_TYPE_PORTAL,    /* numeric address and port */
 	CFG_TYPE_NETWORKS,  /* "address/bits", separated by blanks; in the file an array */
+	CFG_TYPE_TAGS,      /* numbers, separated by blanks; in the file an array */
 	CFG_TYPE_WORDS,     /* some of a few words, separated by blanks; in the file an array */
 	CFG_TYPE_SECRET,    /* any text, in memory of its own: common/secret.h */
 	CFG_TYPE_GROUP,     /* pointer to an `item`, or NULL */

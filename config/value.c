@@ -403,6 +403,12 @@ static int set_portal(const struct cfg_key *key, void *field, const struct cfg_v
 	return cfg_portal_set(field, v->string, why);
 }
 
+static int set_tags(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
+{
+	(void)key;
+	return cfg_tags_set(field, v->string, why);
+}
+
 static int set_networks(
 	const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
 {
@@ -447,6 +453,7 @@ static int (*const setters[])(
 	[CFG_TYPE_HOST] = set_volume,
 	[CFG_TYPE_PORTAL] = set_portal,
 	[CFG_TYPE_NETWORKS] = set_networks,
+	[CFG_TYPE_TAGS] = set_tags,
 	[CFG_TYPE_WORDS] = set_words,
 	[CFG_TYPE_SECRET] = set_secret,
 };

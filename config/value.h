@@ -48,6 +48,9 @@ void cfg_size_format(uint64_t bytes, char *out);
  * as cfg_value_set. */
 int cfg_portal_set(char **field, const char *text, char *why);
 
+/* The same of portal group tags, separated by blanks. */
+int cfg_tags_set(char **field, const char *text, char *why);
+
 /* The same of networks, "address/bits", separated by blanks. */
 int cfg_networks_set(char **field, const char *text, char *why);
 

@@ -118,3 +118,20 @@ int cfg_networks_set(char **field, const char *text, char *why)
 	*field = out;
 	return 0;
 }
+
+int cfg_tags_set(char **field, const char *text, char *why)
+{
+	char *copy own_free = own_strdup(text);
+	char *rest = copy, *one;
+
+	while ((one = strsep(&rest, " "))) {
+		unsigned long tag;
+
+		if (!number(one, 65535, &tag))
+			return cfg_refuse(
+				why, "%.20s is out of range; write numbers from 0 to 65535", one);
+	}
+	free(*field);
+	*field = own_strdup(text);
+	return 0;
+}

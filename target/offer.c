@@ -99,6 +99,7 @@ static void offer_target(struct iscsi_server *srv, const struct config *cfg,
 	struct iscsi_offer offer = {
 		.target = storage_port(storage, index, 0, NULL),
 		.alias = t->alias,
+		.portal_groups = t->portal_groups,
 		.redirect = t->redirect ? t->redirect->address : NULL,
 		.redirect_permanent = t->redirect && t->redirect->permanent,
 		.auth = auth_of(t->auth, &auth),

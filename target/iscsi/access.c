@@ -64,13 +64,20 @@ int access_name(const char *text, char out[ISCSI_NAME_MAX + 1])
 	return -EINVAL;
 }
 
-struct iscsi_target *access_find(const struct iscsi_server *srv, const char *name)
+bool access_reached(
+	const struct iscsi_server *srv, const struct iscsi_target *target, const char *local)
+{
+	return !target->hidden || !target->hidden[access_group(srv, local)];
+}
+
+struct iscsi_target *access_find(
+	const struct iscsi_server *srv, const char *name, const char *local)
 {
 	list_for_each (it, &srv->targets) {
 		struct iscsi_target *target = container_of(it, struct iscsi_target, node);
 
 		if (!strcmp(scsi_target_iqn(target->scsi), name))
-			return target;
+			return access_reached(srv, target, local) ? target : NULL;
 	}
 	return NULL;
 }
@@ -222,6 +229,24 @@ static const struct access_portal *portal_of(const struct iscsi_server *srv, con
 			found = p;
 	}
 	return found;
+}
+
+void access_groups_init(
+	const struct iscsi_server *srv, struct iscsi_target *target, const char *text)
+{
+	char *end;
+
+	target->hidden = own_calloc(srv->tag_count, sizeof *target->hidden);
+	for (unsigned i = 0; i < srv->tag_count; i++)
+		target->hidden[i] = true;
+	for (; *text; text = end) {
+		unsigned long tag = strtoul(text, &end, 10);
+
+		own_assert(end != text);
+		for (unsigned i = 0; i < srv->tag_count; i++)
+			if (srv->tags[i] == tag)
+				target->hidden[i] = false;
+	}
 }
 
 unsigned access_group(const struct iscsi_server *srv, const char *local)

@@ -16,8 +16,14 @@
  */
 int access_name(const char *text, char out[ISCSI_NAME_MAX + 1]);
 
-/* The target with this normalised name, borrowed; or NULL. */
-struct iscsi_target *access_find(const struct iscsi_server *srv, const char *name);
+/* The target with this normalised name, borrowed; or NULL: there is none, or it is not reached by
+ * the portal group of who came in by the address `local`. */
+struct iscsi_target *access_find(
+	const struct iscsi_server *srv, const char *name, const char *local);
+
+/* Whether a target is reached by the portal group of who came in by `local`. */
+bool access_reached(
+	const struct iscsi_server *srv, const struct iscsi_target *target, const char *local);
 
 /* The address of "address:port" as a connection writes it, IPv4 mapped into IPv6. */
 void access_address(const char *peer, uint8_t out[GUARD_ADDRESS_BYTES]);
@@ -45,6 +51,10 @@ void access_addresses(const struct iscsi_server *srv, const char *local,
 
 /* Fills in a rule's networks from "address/bits ..." as the configuration's normal form has it. */
 void access_nets_init(struct access_rule *rule, const char *text);
+
+/* Hides a target from all portal groups but those whose tags are in `text`, "1 2". */
+void access_groups_init(
+	const struct iscsi_server *srv, struct iscsi_target *target, const char *text);
 
 /* Fills in a portal. */
 void access_portal_init(struct access_portal *portal, const struct iscsi_portal_conf *conf);

@@ -52,6 +52,7 @@ struct iscsi_rule_conf {
 struct iscsi_offer {
 	struct scsi_target *target;          /* borrowed */
 	const char *alias;                   /* or NULL */
+	const char *portal_groups;           /* tags, "1 2": by these alone; NULL: by all */
 	const char *redirect;                /* "address:port" where everybody is sent; or NULL */
 	bool redirect_permanent;             /* they are to remember it */
 	const struct iscsi_auth_conf *auth;  /* NULL: no secret is asked for */

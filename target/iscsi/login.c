@@ -275,12 +275,12 @@ static enum login_status take_names(struct conn *c, struct login *l, const char 
 	*rule = "RFC 7143 13.4: TargetName is missing in a normal session";
 	if (!text[KEYS_TARGET_NAME])
 		return LOGIN_MISSING;
-	*rule = "no target has this name";
+	*rule = "no target has this name, or none that this portal group reaches";
 	if (access_name(text[KEYS_TARGET_NAME], l->target_name)) {
 		note_name(l->target_name, text[KEYS_TARGET_NAME]);
 		return LOGIN_NOT_FOUND;
 	}
-	l->target = access_find(c->srv, l->target_name);
+	l->target = access_find(c->srv, l->target_name, c->local);
 	if (!l->target)
 		return LOGIN_NOT_FOUND;
 	l->rule = access_rule(l->target, l->initiator, c->peer, rule);

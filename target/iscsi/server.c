@@ -51,6 +51,7 @@ static void server_free_target(struct iscsi_target *t)
 	}
 	free(t->rules);
 	free(t->redirect);
+	free(t->hidden);
 	chap_auth_free(t->auth);
 	free(t->alias);
 	free(t);
@@ -119,6 +120,8 @@ void iscsi_server_offer(struct iscsi_server *srv, const struct iscsi_offer *offe
 	t->alias = own_strdup(offer->alias);
 	t->redirect = own_strdup(offer->redirect);
 	t->redirect_permanent = offer->redirect_permanent;
+	if (offer->portal_groups)
+		access_groups_init(srv, t, offer->portal_groups);
 	t->auth = server_make_auth(offer->auth);
 	t->rules = own_calloc(offer->rule_count + 1, sizeof *t->rules);
 	for (; t->rule_count < offer->rule_count; t->rule_count++)

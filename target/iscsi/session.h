@@ -249,6 +249,7 @@ struct iscsi_target {
 	struct scsi_target *scsi; /* borrowed */
 	char *alias;              /* or NULL */
 	struct iscsi_auth *auth;  /* owned; NULL: no secret is asked for */
+	bool *hidden;             /* for each of srv->tags: not reached by this portal group */
 	char *redirect;           /* "address:port", or NULL */
 	bool redirect_permanent;
 	struct access_rule *rules;

@@ -87,7 +87,8 @@ static void show_all(struct conn *c, struct keys_text *out)
 	list_for_each (it, &c->srv->targets) {
 		const struct iscsi_target *target = container_of(it, struct iscsi_target, node);
 
-		if (access_rule(target, c->initiator, c->peer, NULL))
+		if (access_reached(c->srv, target, c->local) &&
+			access_rule(target, c->initiator, c->peer, NULL))
 			show_target(c, target, out);
 	}
 }
@@ -100,7 +101,7 @@ static void show_named(struct conn *c, const char *text, struct keys_text *out)
 
 	if (access_name(text, name))
 		return;
-	target = access_find(c->srv, name);
+	target = access_find(c->srv, name, c->local);
 	if (target && access_rule(target, c->initiator, c->peer, NULL))
 		show_target(c, target, out);
 }

@@ -19,6 +19,7 @@ MOVED = "iqn.2026-11.kura.test:moved"
 USER, SECRET = "alice", "correct-horse-battery"
 OUR_NAME, OUR_SECRET = "kura", "we-are-who-we-say"
 INITIATOR = "iqn.2026-11.kura.test:"
+HIDDEN = "iqn.2026-11.kura.test:hidden"
 SECRET_FILE = "@SCRATCH@/mutual.secret"
 SIZE = 16 << 20
 
@@ -34,7 +35,9 @@ def settings():
     return kurad.config(
         [{"name": "disk", "store": "mem", "size": SIZE},
          {"name": "other", "store": "mem", "size": 2 * SIZE}],
-        [target(ONE_WAY, one),
+        [{"name": HIDDEN, "luns": [{"lun": 0, "volume": "disk"}], "portal_groups": [2],
+          "initiators": [{"name": INITIATOR + "farm-3"}]},
+         target(ONE_WAY, one),
          target(MUTUAL, {**one, "mutual_user": OUR_NAME, "mutual_secret_file": SECRET_FILE}),
          target(SHA3, {**one, "algorithms": ["sha3-256"]}),
          target(ODD, {"user": "0xabba", "secret": "0b-is-not-base64"}),
@@ -163,6 +166,18 @@ def second_group(daemon):
     run_client("iscsi-inq", "-i", INITIATOR + "farm-1", f"iscsi://{host}:{port}/{MASKED}/5")
 
 
+def only_second_group(daemon):
+    """a target of the second portal group alone is shown and served there alone"""
+    own = ("-i", INITIATOR + "farm-3")
+    host, port = daemon.portals[1]
+    there = f"{host}:{port}"
+    must_say(run_client("iscsi-ls", *own, f"iscsi://{there}"), re.escape(HIDDEN))
+    run_client("iscsi-inq", *own, f"iscsi://{there}/{HIDDEN}/0")
+    run_client("iscsi-inq", *own, daemon.url(HIDDEN), expect=1)
+    if HIDDEN in run_client("iscsi-ls", *own, f"iscsi://{daemon.address}"):
+        raise ClientFailed("shown by the first group too")
+
+
 def moved(daemon):
     """libiscsi follows a redirection, to where nobody listens"""
     run_client("iscsi-inq", daemon.url(MOVED), expect=1)
@@ -177,7 +192,7 @@ def nothing_told(daemon):
 
 
 ALL = [one_way, no_algorithm, one_way_odd, mutual, mutual_wrong, mutual_not_configured, wrong,
-       none, qemu, qemu_wrong, masked, masked_data, second_group, moved, nothing_told]
+       none, qemu, qemu_wrong, masked, masked_data, second_group, only_second_group, moved, nothing_told]
 
 
 def write_secret(daemon):

@@ -120,11 +120,14 @@ static void test_portals(void **state)
 			.advertise = "[2001:db8:f::2]:3260" },
 	};
 	struct access_portal portals[own_array_len(confs)];
+	uint16_t tags[] = { 1, 2, 3 };
 
 	(void)state;
 	portal_is("192.0.2.9:3260", 0, "192.0.2.9:3260 "); /* nothing is known of portals */
 	for (size_t i = 0; i < own_array_len(confs); i++)
 		access_portal_init(&portals[i], &confs[i]);
+	w.server->tags = tags;
+	w.server->tag_count = own_array_len(tags);
 	w.server->portals = portals;
 	w.server->portal_count = own_array_len(portals);
 	portal_is("192.0.2.1:3260", 0, "192.0.2.1:3260 ");
@@ -132,6 +135,15 @@ static void test_portals(void **state)
 	portal_is("192.0.2.2:3260", 2, "198.51.100.2:3260 [2001:db8:f::2]:3260 ");
 	portal_is("[2001:db8::2]:4711", 2, "198.51.100.2:3260 [2001:db8:f::2]:3260 ");
 	portal_is("[2001:db8::3]:3260", 1, "[2001:db8::3]:3260 ");
+	access_groups_init(w.server, &w.target[0], "3 1");
+	assert_true(access_reached(w.server, &w.target[0], "192.0.2.1:3260"));
+	assert_false(access_reached(w.server, &w.target[0], "192.0.2.9:3260"));
+	assert_true(access_reached(w.server, &w.target[0], "192.0.2.2:3260"));
+	assert_null(access_find(w.server, "iqn.2026-11.kura.test:wire", "192.0.2.9:3260"));
+	assert_ptr_equal(access_find(w.server, "iqn.2026-11.kura.test:wire", "192.0.2.1:3260"),
+		&w.target[0]);
+	assert_true(access_reached(w.server, &w.target[1], "192.0.2.9:3260"));
+	free(own_take(w.target[0].hidden));
 	portal_is("192.0.2.1:860", 0, "192.0.2.1:860 ");
 	for (size_t i = 0; i < own_array_len(portals); i++)
 		free(portals[i].advertise);

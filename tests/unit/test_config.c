@@ -153,7 +153,7 @@ static void test_keys(void **state)
 		"login_seconds, ping_seconds, ping_timeout_seconds, queue_depth\n");
 	bad("targets = ( { name = \"iqn.2026-11.a:b\"; lusn = (); } );",
 		"t:1: targets[0].lusn: no such key in a target; did you mean \"luns\"? keys are: "
-		"name, alias, auth, redirect, luns, initiators, access\n");
+		"name, alias, auth, portal_groups, redirect, luns, initiators, access\n");
 	bad("portals = ( { xyzzy = 1; } );", "t:1: portals[0].xyzzy: no such key in a portal; keys "
 					     "are: address, port, group, advertise\n");
 	bad("volumes = ( { },\n { name = \"a\"; } );",

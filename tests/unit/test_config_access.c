@@ -247,6 +247,7 @@ static void test_access(void **state)
 		"  initiators = ( { name = \"IQN.1998-01.com.VMware:*\";\n"
 		"    addresses = [ \"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.9\" ]; } ); } );\n"
 		"targets = ( { name = \"iqn.2026-11.a:b\";\n"
+		"  portal_groups = [ 7, 1 ];"
 		"  redirect = { address = \"192.0.2.8\"; permanent = true; };\n"
 		"  access = ( { host = \"esx\"; luns = ( { lun = 5; volume = \"v\"; readonly = "
 		"true; } );"
@@ -264,6 +265,7 @@ static void test_access(void **state)
 	assert_string_equal(cfg->hosts[0].auth->user, "u");
 	assert_string_equal(t->redirect->address, "192.0.2.8:3260");
 	assert_true(t->redirect->permanent);
+	assert_string_equal(t->portal_groups, "7 1");
 	assert_string_equal(t->access[0].host, "esx");
 	assert_int_equal(t->access[0].luns[0].lun, 5);
 	assert_true(t->access[0].luns[0].readonly);
@@ -303,6 +305,23 @@ static void test_access_bad(void **state)
 	    "{ name = \"h\"; initiators = ( { name = \"*\"; } ); } );",
 		"t:2: hosts[1].name: \"h\" is taken by hosts[0].name in line 1; give each host "
 		"group a name of its own\n");
+	bad_in(HOST, "portal_groups = [ 1, 7 ];",
+		"t:4: targets[0].portal_groups: no portal belongs to the group 7; write group = 7; "
+		"at one\n");
+	bad_in(HOST, "portal_groups = [ 65536 ];",
+		"t:4: targets[0].portal_groups: 65536 is out of range; write numbers from 0 to "
+		"65535\n");
+	bad_in(HOST, "portal_groups = [ -1 ];",
+		"t:4: targets[0].portal_groups: -1 is out of range; write numbers from 0 to "
+		"65535\n");
+	bad_in(HOST, "portal_groups = [ \"1\" ];",
+		"t:4: targets[0].portal_groups: is no list of numbers; write portal_groups = [ 1, "
+		"2 "
+		"];\n");
+	bad_in(HOST, "portal_groups = 1;",
+		"t:4: targets[0].portal_groups: is no list of numbers; write portal_groups = [ 1, "
+		"2 "
+		"];\n");
 	bad_in(HOST, "redirect = { address = \"example.org\"; };",
 		"t:4: targets[0].redirect.address: \"example.org\" is no numeric address with a "
 		"port; write one such as \"192.0.2.7:3260\" or \"[2001:db8::7]:3260\"\n");
