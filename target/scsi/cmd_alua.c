@@ -128,7 +128,8 @@ static void set_next(struct scsi_task *task)
 		struct scsi_target *target = find_group(task, be16_load(d + 2));
 
 		task->step[0]++;
-		if (!scsi_alua_change(target, d[0] & 0x0f, ALUA_EXPLICIT))
+		/* the unit may have left that target while others were told */
+		if (!target || !scsi_alua_change(target, d[0] & 0x0f, ALUA_EXPLICIT))
 			continue;
 		log_info("scsi: asymmetric access state changed", "target=%s state=%u by=%s",
 			target->iqn, d[0] & 0x0fu, task->nexus->initiator);

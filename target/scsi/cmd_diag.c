@@ -94,12 +94,13 @@ static void test_done(struct vol_io *io, int res)
 static void test_read(struct scsi_task *task)
 {
 	uint32_t block = task->lun->block_size;
+	uint64_t last = scsi_task_bytes(task, scsi_task_capacity(task) - 1);
 
 	if (task->step[1] == 2) {
 		test_over(task, false);
 		return;
 	}
-	scsi_task_io(task, VOL_READ, task->step[1] ? task->lun->info.size - block : 0, block);
+	scsi_task_io(task, VOL_READ, task->step[1] ? last : 0, block);
 	scsi_task_io_buf(task, task->work_buf);
 	task->io.done = test_done;
 	task->step[1]++;

@@ -84,7 +84,8 @@ static void log_provisioning(struct log_out *out)
 	uint8_t data[8] = { 0, 0, 0, 0, 0x01 };
 
 	out->any = true;
-	if (task->step[0] < task->lun->info.size) /* it takes too long to find out */
+	if (task->step[0] <
+		scsi_task_bytes(task, scsi_task_capacity(task))) /* it takes too long to find out */
 		return;
 	be32_store(data, used > UINT32_MAX ? UINT32_MAX : (uint32_t)used);
 	put_parameter(out, 0x0002, data, sizeof data);
@@ -177,14 +178,14 @@ static void log_heard(struct scsi_task *task)
 
 static void log_ask(struct scsi_task *task)
 {
-	uint64_t left = task->lun->info.size - task->step[0];
+	uint64_t size = scsi_task_bytes(task, scsi_task_capacity(task));
 	struct vol_io *io;
 
-	if (left == 0 || task->step[2]++ >= LOG_ASKS_MAX) {
+	if (task->step[0] >= size || task->step[2]++ >= LOG_ASKS_MAX) {
 		log_answer(task);
 		return;
 	}
-	io = scsi_task_io(task, VOL_EXTENTS, task->step[0], left);
+	io = scsi_task_io(task, VOL_EXTENTS, task->step[0], size - task->step[0]);
 	io->extents = (struct vol_extent *)(void *)task->work_buf->data;
 	io->extent_max = SCSI_REPLY_MAX / sizeof(struct vol_extent);
 	scsi_task_io_go(task, log_heard);

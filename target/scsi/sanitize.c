@@ -29,6 +29,7 @@ struct scsi_sanitize {
 	struct scsi_task *waiter; /* ends with the operation; NULL: nobody waits */
 	struct scsi_sanitize_plan plan;
 	unsigned pass;     /* passes that are over */
+	uint64_t size;     /* bytes: what grows behind it meanwhile was not written by anybody */
 	uint64_t at;       /* bytes of this pass that are over */
 	uint64_t begun_ns; /* when this pass began */
 	unsigned busy;     /* requests in the volume; atomic */
@@ -105,8 +106,8 @@ bool scsi_sanitize_exit(struct scsi_lun *lun)
 
 static void publish_progress(const struct scsi_sanitize *s)
 {
-	uint64_t whole = s->lun->info.size * s->plan.passes;
-	uint64_t over = s->lun->info.size * s->pass + s->at;
+	uint64_t whole = s->size * s->plan.passes;
+	uint64_t over = s->size * s->pass + s->at;
 
 	publish(s->lun, SANITIZE_RUNNING | (uint32_t)(over / (whole / 65536 + 1)));
 }
@@ -254,7 +255,9 @@ static void piece_done(struct vol_io *io, int res)
 
 static void piece_next(struct scsi_sanitize *s)
 {
-	uint64_t left = s->lun->info.size - s->at;
+	uint64_t size = vol_info(s->lun->vol).size; /* it may have become smaller */
+	uint64_t end = size < s->size ? size : s->size;
+	uint64_t left = s->at < end ? end - s->at : 0;
 	uint64_t most = s->plan.pattern ? SANITIZE_PIECE : SANITIZE_ERASE;
 
 	waiter_look(s);
@@ -360,6 +363,7 @@ void scsi_sanitize_begin(struct scsi_task *task, const struct scsi_sanitize_plan
 	s->loop = task->nexus->loop;
 	s->waiter = task;
 	s->plan = *plan;
+	s->size = vol_info(s->lun->vol).size;
 	__atomic_store_n(&s->lun->job, s, __ATOMIC_RELEASE);
 	log_info("scsi: sanitize begins", "volume=%s passes=%u initiator=%s", vol_name(s->lun->vol),
 		plan->passes, task->nexus->initiator);
