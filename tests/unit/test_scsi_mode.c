@@ -28,7 +28,6 @@ static char *state_new(struct tp *tp)
 
 static void state_free(char **dir)
 {
-	own_free char *units = own_printf("%s/units", *dir);
 	own_free char *all = own_printf("rm -rf %s", *dir);
 
 	assert_int_equal(system(all), 0);
