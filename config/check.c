@@ -99,8 +99,7 @@ static void report_twins(struct index *x, struct cfg_report *r, const char *advi
 	}
 }
 
-/* ---- portals ------------------------------------------------------------------------------------
- */
+/* ---- portals ---- */
 
 /* Whether both would listen on the same address and port. */
 static bool portals_clash(const struct cfg_portal *a, const struct cfg_portal *b)
@@ -138,8 +137,7 @@ static void check_portals(const struct config *cfg, struct cfg_report *r)
 	}
 }
 
-/* ---- volumes ------------------------------------------------------------------------------------
- */
+/* ---- volumes ---- */
 
 /* The path of a key of a volume. */
 static const char *vol_path(char out[CFG_PATH_LEN], unsigned i, const char *key)
@@ -245,8 +243,7 @@ static void check_volumes(const struct config *cfg, struct cfg_report *r, struct
 	report_twins(&uuids, r, "initiators would take the two for one disk");
 }
 
-/* ---- targets ------------------------------------------------------------------------------------
- */
+/* ---- targets ---- */
 
 /* Writes the names of the volumes, as many as fit, and the one that is near to `name`. */
 static void describe_volumes(const struct config *cfg, const char *name, char *out, size_t room)

@@ -28,8 +28,7 @@ struct reader {
 static void read_object(
 	struct reader *rd, config_setting_t *group, enum cfg_object object, void *out);
 
-/* ---- where things are
- * ---------------------------------------------------------------------------- */
+/* ---- where things are ---- */
 
 /* The path of a setting as a person would write it; `out` has room for CFG_PATH_LEN. */
 static void path_of(const config_setting_t *s, char *out)
@@ -108,8 +107,7 @@ static struct cfg_where where_of(const struct reader *rd, const config_setting_t
 	return w;
 }
 
-/* ---- values
- * -------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 static struct cfg_value value_of(const config_setting_t *s)
 {
@@ -334,8 +332,7 @@ static void read_object(
 		load_secrets(rd, group, out);
 }
 
-/* ---- the whole
- * ----------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static void default_portal(struct config *cfg)
 {

@@ -41,8 +41,7 @@ static const char *kind_name(enum cfg_kind kind)
 	return "something else";
 }
 
-/* ---- numbers and sizes ------------------------------------------------------------------------
- */
+/* ---- numbers and sizes ---- */
 
 int cfg_size_parse(const char *text, uint64_t *bytes)
 {
@@ -152,8 +151,7 @@ static int set_bool(const struct cfg_key *key, void *field, const struct cfg_val
 	return 0;
 }
 
-/* ---- words -------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 /* The index of `text` in the words of `list`, which are separated by single blanks; or -1. */
 static int word_index(const char *list, const char *text)
@@ -223,8 +221,7 @@ static int set_cache(const struct cfg_key *key, void *field, const struct cfg_va
 	return 0;
 }
 
-/* ---- texts -------------------------------------------------------------------------------------
- */
+/* ---- texts ---- */
 
 /* Stores a copy of `text`. */
 static int store(void *field, const char *text)
@@ -431,8 +428,7 @@ static int set_secret(const struct cfg_key *key, void *field, const struct cfg_v
 	return 0;
 }
 
-/* ---- the table ---------------------------------------------------------------------------------
- */
+/* ---- the table ---- */
 
 static int (*const setters[])(
 	const struct cfg_key *key, void *field, const struct cfg_value *v, char *why) = {

@@ -8,14 +8,10 @@ kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/s
 kurad_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS)
 kurad_LDADD = $(KURA_LIBS) $(JANSSON_LIBS)
 
-# Starts the kurad of the same tree.
-TESTS += tests/unit/test_server.py tests/unit/test_fence.py
-tests/unit/test_server.log: kurad$(EXEEXT)
-tests/unit/test_fence.log: kurad$(EXEEXT)
-EXTRA_DIST += tests/lib/initiator.py
 # They start the kurad of the same tree.
-TESTS += tests/unit/test_server.py tests/unit/test_atomic.py
-tests/unit/test_server.log tests/unit/test_atomic.log: kurad$(EXEEXT)
+TESTS += tests/unit/test_server.py tests/unit/test_fencing.py tests/unit/test_atomic.py
+tests/unit/test_server.log tests/unit/test_fencing.log tests/unit/test_atomic.log: kurad$(EXEEXT)
+EXTRA_DIST += tests/lib/initiator.py
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_watch

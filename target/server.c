@@ -65,8 +65,7 @@ static __attribute__((format(printf, 3, 4))) int fail(char *why, int err, const 
 	return err;
 }
 
-/* ---- making -------------------------------------------------------------------------------------
- */
+/* ---- making ---- */
 
 static unsigned wanted_loops(const struct config *cfg)
 {
@@ -190,8 +189,7 @@ struct server *server_new(const struct config *cfg, const struct server_opts *op
 	return srv;
 }
 
-/* ---- running ------------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 static void *seat_run(void *arg)
 {
@@ -240,8 +238,7 @@ int server_start(struct server *srv, char *why)
 	return start_threads(srv, why);
 }
 
-/* ---- the stop, on loop 0 ------------------------------------------------------------------------
- */
+/* ---- the stop, on loop 0 ---- */
 
 static void seat_bye(struct loop_post *post)
 {
@@ -332,8 +329,7 @@ void server_free(struct server *srv)
 	free(srv);
 }
 
-/* ---- questions ----------------------------------------------------------------------------------
- */
+/* ---- questions ---- */
 
 unsigned server_loops(const struct server *srv)
 {

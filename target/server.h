@@ -45,8 +45,7 @@ void server_stop(struct server *srv);
 /* Frees everything; never started, or over. NULL is fine. Takes it; blocks. */
 void server_free(struct server *srv);
 
-/* ---- what can be asked of it, any thread
- * --------------------------------------------------------- */
+/* ---- what can be asked of it, any thread ---- */
 
 /* Number of loops. */
 unsigned server_loops(const struct server *srv);

@@ -20,8 +20,7 @@ struct storage_lun {
 	struct scsi_lun *scsi;
 };
 
-/* ---- volumes ------------------------------------------------------------------------------------
- */
+/* ---- volumes ---- */
 
 static enum vol_cache cache_of(const struct cfg_volume *v)
 {
@@ -95,8 +94,7 @@ static unsigned volume_index(const struct storage *s, const char *name)
 	return 0;
 }
 
-/* ---- logical units ------------------------------------------------------------------------------
- */
+/* ---- logical units ---- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -144,8 +142,7 @@ static struct scsi_lun *make_unit(struct storage *s, const struct cfg_lun *cfg, 
 	return scsi;
 }
 
-/* ---- targets ------------------------------------------------------------------------------------
- */
+/* ---- targets ---- */
 
 static int map_lun(
 	struct storage *s, struct scsi_target *target, const struct cfg_lun *cfg, char *why)
@@ -287,8 +284,7 @@ int storage_open(struct storage *s, const struct config *cfg, const char *state_
 	return err ? err : open_channels(s, loops, n, why);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 struct flush {
 	struct vol_io io;

@@ -33,8 +33,7 @@ static struct delay_chan *delay_chan(struct vol_chan *chan)
 	return container_of(chan, struct delay_chan, chan);
 }
 
-/* ---- options -----------------------------------------------------------------------------------
- */
+/* ---- options ---- */
 
 static int take_op(struct vol_part *part, const char *value)
 {
@@ -69,8 +68,7 @@ static int delay_open(struct vol_part *part, struct vol_setup *setup)
 	return 0;
 }
 
-/* ---- requests ----------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 /* While held, when a request is due is kept in the store's scratch: it is not below yet. */
 static uint64_t *delay_due(struct vol_io *io)

@@ -28,8 +28,7 @@ static struct error_part *error_part(struct vol_part *part)
 	return container_of(part, struct error_part, part);
 }
 
-/* ---- options -----------------------------------------------------------------------------------
- */
+/* ---- options ---- */
 
 static int take_op(struct vol_part *part, const char *value)
 {
@@ -112,8 +111,7 @@ static int error_open(struct vol_part *part, struct vol_setup *setup)
 	return options_parse(setup, part, error_keys, own_array_len(error_keys));
 }
 
-/* ---- requests ----------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 /* A flush touches every range. */
 static bool error_meant(const struct error_part *e, const struct vol_io *io)

@@ -97,8 +97,7 @@ static void stats_submit(struct vol_chan *chan, struct vol_io *io)
 	vol_io_down(chan, io);
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static void op_add(struct stats_op *to, const struct stats_op *from)
 {
@@ -136,8 +135,7 @@ bool stats_read(const struct vol *vol, struct stats_table *table)
 	return true;
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static int stats_open(struct vol_part *part, struct vol_setup *setup)
 {

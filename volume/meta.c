@@ -43,8 +43,7 @@ static int meta_refuse(const struct meta_why *why, int err, const char *fmt, ...
 	return err;
 }
 
-/* ---- text --------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 static int hex_digit(char c)
 {
@@ -144,8 +143,7 @@ int meta_record_parse(const char *text, size_t len, uint8_t uuid[VOL_UUID_LEN])
 	return 0;
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 char *meta_sidecar_path(const char *path)
 {
@@ -268,8 +266,7 @@ static int record_bad(const struct meta_why *why, const char *path, int err)
 	}
 }
 
-/* ---- making one --------------------------------------------------------------------------------
- */
+/* ---- making one ---- */
 
 static int uuid_random(uint8_t uuid[VOL_UUID_LEN])
 {
@@ -312,8 +309,7 @@ static void uuid_from_name(const char *name, uint8_t uuid[VOL_UUID_LEN])
 	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 }
 
-/* ---- the order of places -----------------------------------------------------------------------
- */
+/* ---- the order of places ---- */
 
 /* Whether a record cannot be made there, but may be made elsewhere. */
 static bool place_closed(int err)

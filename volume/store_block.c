@@ -25,8 +25,7 @@ static struct block_part *block_part(struct vol_part *part)
 	return container_of(part, struct block_part, fd.part);
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static int refuse_open(struct vol_setup *setup, int err)
 {
@@ -149,8 +148,7 @@ static void block_close(struct vol_part *part)
 	own_close_fd(&block_part(part)->fd.fd);
 }
 
-/* ---- TRIM and ZERO -----------------------------------------------------------------------------
- */
+/* ---- TRIM and ZERO ---- */
 
 static int trim_run(struct loop_io *lio)
 {

@@ -53,8 +53,7 @@ static void note_lost(const struct loop_io *lio)
 	__atomic_add_fetch(&fd_part(&chan_of(lio)->chan)->lost, 1, __ATOMIC_RELAXED);
 }
 
-/* ---- reads and writes --------------------------------------------------------------------------
- */
+/* ---- reads and writes ---- */
 
 /* 0 when everything was moved; a file that ended too early is a medium error. */
 static int rw_result(struct vol_io *io, int res)
@@ -102,8 +101,7 @@ static void rw_straight(struct vol_chan *chan, struct vol_io *io)
 	rw_queue(chan, io);
 }
 
-/* ---- by an aligned copy ------------------------------------------------------------------------
- */
+/* ---- by an aligned copy ---- */
 
 static bool rw_aligned(const struct fd_part *part, const struct vol_io *io)
 {
@@ -187,8 +185,7 @@ static void rw_bounced(struct vol_chan *chan, struct vol_io *io)
 	bounce_piece(chan, io);
 }
 
-/* ---- flushes -----------------------------------------------------------------------------------
- */
+/* ---- flushes ---- */
 
 /* Good only when nothing was lost since this channel was last told, or while this flush ran. */
 static void flush_done(struct loop_io *lio, int res)
@@ -251,8 +248,7 @@ void fd_fallocate(struct vol_chan *chan, struct vol_io *io, int mode,
 	loop_io_submit(chan->loop, lio);
 }
 
-/* ---- sysfs -------------------------------------------------------------------------------------
- */
+/* ---- sysfs ---- */
 
 /* What belongs to the whole disk is one directory up from a partition. */
 static bool sys_read(dev_t dev, const char *name, char text[64])

@@ -30,8 +30,7 @@ static struct file_part *file_part(struct vol_part *part)
 	return container_of(part, struct file_part, fd.part);
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static int refuse_kind(struct vol_setup *setup, mode_t mode)
 {
@@ -185,8 +184,7 @@ static int dir_sync(const char *path)
 	return fd < 0 || fsync(fd) ? -errno : 0;
 }
 
-/* ---- O_DIRECT ----------------------------------------------------------------------------------
- */
+/* ---- O_DIRECT ---- */
 
 /* Old kernels do not tell: a read of half a page tells what positions must be multiples of. */
 static uint32_t direct_probe(int fd)
@@ -248,8 +246,7 @@ static int direct_open(struct fd_part *part, struct vol_setup *setup)
 	return direct_align(part, setup);
 }
 
-/* ---- what it can -------------------------------------------------------------------------------
- */
+/* ---- what it can ---- */
 
 /* A hole punched behind the end changes nothing and tells whether holes can be punched. */
 static bool can_punch(const struct file_part *f, uint64_t size)
@@ -336,8 +333,7 @@ static void file_close(struct vol_part *part)
 	free(f->path);
 }
 
-/* ---- TRIM, ZERO, EXTENTS -----------------------------------------------------------------------
- */
+/* ---- TRIM, ZERO, EXTENTS ---- */
 
 static void trim_done(struct loop_io *lio, int res)
 {

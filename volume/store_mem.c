@@ -37,8 +37,7 @@ static struct mem_part *mem_part(const struct vol_chan *chan)
 	return container_of(chan->part, struct mem_part, part);
 }
 
-/* ---- the map -----------------------------------------------------------------------------------
- */
+/* ---- the map ---- */
 
 static bool page_written(const struct mem_part *m, uint64_t page)
 {
@@ -80,8 +79,7 @@ static void mark_range(struct mem_part *m, uint64_t off, uint64_t len)
 		page_mark(m, page);
 }
 
-/* ---- reads and writes --------------------------------------------------------------------------
- */
+/* ---- reads and writes ---- */
 
 static void read_piece(const struct mem_part *m, uint64_t off, uint8_t *to, uint64_t len)
 {
@@ -167,8 +165,7 @@ static void mem_write(struct mem_part *m, const struct vol_io *io)
 	mark_range(m, io->off, io->len);
 }
 
-/* ---- TRIM, ZERO, EXTENTS -----------------------------------------------------------------------
- */
+/* ---- TRIM, ZERO, EXTENTS ---- */
 
 /* Part of a page: zeroed where it has memory. */
 static void zero_edge(struct mem_part *m, uint64_t off, uint64_t len)
@@ -264,8 +261,7 @@ static void mem_submit(struct vol_chan *chan, struct vol_io *io)
 	vol_io_finish(chan, io, 0);
 }
 
-/* ---- opening and size --------------------------------------------------------------------------
- */
+/* ---- opening and size ---- */
 
 static uint64_t pages_up(uint64_t size)
 {

@@ -26,8 +26,7 @@ int vol_refuse(struct vol_setup *setup, int err, const char *fmt, ...)
 	return err;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---- rows ---- */
 
 static const struct vol_part_ops *const store_rows[] = {
 #define STORE(name, help) &store_##name##_ops,
@@ -50,8 +49,7 @@ static const struct vol_part_ops *row_find(
 	return NULL;
 }
 
-/* ---- what is asked for -------------------------------------------------------------------------
- */
+/* ---- what is asked for ---- */
 
 static bool name_good(const char *name)
 {
@@ -108,8 +106,7 @@ static int conf_check(struct vol_setup *setup)
 	return conf_check_blocks(setup);
 }
 
-/* ---- parts -------------------------------------------------------------------------------------
- */
+/* ---- parts ---- */
 
 static void part_close(struct vol_part *part)
 {
@@ -200,8 +197,7 @@ static void parts_close(struct vol *vol)
 			part_close(vol->part[i]);
 }
 
-/* ---- the list of open volumes ------------------------------------------------------------------
- */
+/* ---- the list of open volumes ---- */
 
 static const struct vol *vols_find(const struct vol *vol)
 {
@@ -245,8 +241,7 @@ static void vols_del(struct vol *vol)
 	pthread_mutex_unlock(&open_lock);
 }
 
-/* ---- the contract ------------------------------------------------------------------------------
- */
+/* ---- the contract ---- */
 
 static struct vol *vol_alloc(const struct vol_conf *conf)
 {
@@ -358,8 +353,7 @@ struct vol_part *vol_find_part(const struct vol *vol, const struct vol_part_ops 
 	return NULL;
 }
 
-/* ---- size --------------------------------------------------------------------------------------
- */
+/* ---- size ---- */
 
 static void size_set(struct vol *vol, uint64_t size)
 {

@@ -213,8 +213,7 @@ struct vol *vol_chan_vol(const struct vol_chan *chan)
 	return guard_of(chan)->vol;
 }
 
-/* ---- channels ----------------------------------------------------------------------------------
- */
+/* ---- channels ---- */
 
 static void part_chan_close(struct vol_chan *chan)
 {

@@ -23,8 +23,7 @@ struct vol_io;
 #define VOL_NAME_MAX   63
 #define VOL_LAYERS_MAX 6 /* store included */
 
-/* ---- how a volume is described -----------------------------------------------------------------
- */
+/* ---- how a volume is described ---- */
 
 enum vol_cache { VOL_CACHE_BUFFERED, VOL_CACHE_DIRECT };
 
@@ -109,8 +108,7 @@ void vol_chan_close(struct vol_chan *chan);
 /* The volume of a channel, borrowed. */
 struct vol *vol_chan_vol(const struct vol_chan *chan);
 
-/* ---- requests -----------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 enum vol_op {
 	VOL_READ,    /* iov is filled */

@@ -36,8 +36,7 @@ struct ctl {
 	struct client clients[CTL_CLIENTS_MAX];
 };
 
-/* ---- clients ------------------------------------------------------------------------------------
- */
+/* ---- clients ---- */
 
 static void client_close(struct client *c)
 {
@@ -125,8 +124,7 @@ static void client_turn(struct ctl *ctl, struct client *c, short events)
 		client_close(c);
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------
- */
+/* ---- the thread ---- */
 
 static void accept_all(struct ctl *ctl)
 {
@@ -161,8 +159,7 @@ static void *ctl_run(void *arg)
 	}
 }
 
-/* ---- the socket ---------------------------------------------------------------------------------
- */
+/* ---- the socket ---- */
 
 static __attribute__((format(printf, 3, 4))) int fail(char *why, int err, const char *fmt, ...)
 {

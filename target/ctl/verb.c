@@ -20,8 +20,7 @@ static struct ctl_json *verb_version(const struct server *srv)
 	return out;
 }
 
-/* ---- status -------------------------------------------------------------------------------------
- */
+/* ---- status ---- */
 
 static struct ctl_json *loops_status(const struct server *srv)
 {
@@ -93,8 +92,7 @@ static struct ctl_json *verb_status(const struct server *srv)
 	return out;
 }
 
-/* ---- stats --------------------------------------------------------------------------------------
- */
+/* ---- stats ---- */
 
 static struct ctl_json *op_stats(const struct stats_op *op)
 {
@@ -144,8 +142,7 @@ static struct ctl_json *verb_stats(const struct server *srv)
 	return out;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------
- */
+/* ---- the table ---- */
 
 static struct ctl_json *verb_verbs(const struct server *srv)
 {

@@ -82,7 +82,7 @@ struct iscsi_target *access_find(
 	return NULL;
 }
 
-/* ---- addresses ------------------------------------------------------------------------------ */
+/* ---- addresses ---- */
 
 /* The address written in `text`, IPv4 mapped into IPv6 (RFC 4291 2.5.5.2); what is none is ::. */
 static void parse_address(const char *text, uint8_t out[GUARD_ADDRESS_BYTES])
@@ -146,7 +146,7 @@ static bool is_in_net(const uint8_t *address, const struct access_net *net)
 	       (!rest || !((address[bytes] ^ net->address[bytes]) >> (8 - rest)));
 }
 
-/* ---- rules ---------------------------------------------------------------------------------- */
+/* ---- rules ---- */
 
 static bool fits_name(const struct access_rule *rule, const char *initiator)
 {
@@ -195,7 +195,7 @@ const struct iscsi_auth *access_auth(
 	return rule->auth ? rule->auth : target->auth;
 }
 
-/* ---- portals -------------------------------------------------------------------------------- */
+/* ---- portals ---- */
 
 void access_portal_init(struct access_portal *portal, const struct iscsi_portal_conf *conf)
 {

@@ -137,8 +137,7 @@ struct conn {
 	char initiator[ISCSI_NAME_MAX + 1]; /* from login, "" before */
 };
 
-/* ---- conn.c -------------------------------------------------------------------------------------
- */
+/* ---- conn.c ---- */
 
 /* Starts a connection on its loop; takes fd. NULL when there is no memory (fd closed). */
 struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd);
@@ -165,8 +164,7 @@ void conn_put(struct conn *c);
 /* Asks the initiator to log out within `seconds`, by an asynchronous message (RFC 7143 11.9.1). */
 void conn_ask_logout(struct conn *c, uint16_t seconds);
 
-/* ---- conn_tx.c ----------------------------------------------------------------------------------
- */
+/* ---- conn_tx.c ---- */
 
 /*
  * Queues an answer: header by value, `len` bytes of data copied. Sequence numbers and data_len are
@@ -197,8 +195,7 @@ void conn_tx_fini(struct iscsi_loop *home);
 /* Rejects the PDU whose header is `bhs` (RFC 7143 11.17). */
 void conn_reject(struct conn *c, const void *bhs, enum pdu_reject_reason reason);
 
-/* ---- conn_rx.c ----------------------------------------------------------------------------------
- */
+/* ---- conn_rx.c ---- */
 
 /* loop_stream_ops.received: cuts bytes into PDUs and deals them out. */
 void conn_rx_received(struct loop_stream *stream, struct loop_rxbuf *buf, uint8_t *data, int len);
@@ -212,8 +209,7 @@ void conn_rx_fini(struct conn *c);
 void conn_rx_deliver(struct conn *c, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
 	const uint8_t *data, uint32_t len);
 
-/* ---- the exchanges: each takes a whole PDU; `data` (`len` bytes, contiguous) is borrowed
- * --------- */
+/* ---- the exchanges: each takes a whole PDU; `data` (`len` bytes, contiguous) is borrowed ---- */
 
 /* login.c: Login Request, RFC 7143 11.12. */
 void login_receive(

@@ -84,7 +84,7 @@ struct keys_pairs {
 	struct keys_pair pair[KEYS_PAIRS_MAX];
 };
 
-/* ---- growing text --------------------------------------------------------------------------- */
+/* ---- growing text ---- */
 
 static bool text_room(struct keys_text *t, size_t len)
 {
@@ -135,7 +135,7 @@ void keys_text_free(struct keys_text *t)
 	*t = (struct keys_text){ .most = t->most };
 }
 
-/* ---- cutting -------------------------------------------------------------------------------- */
+/* ---- cutting ---- */
 
 static int broken(struct keys *k, const char *rule)
 {
@@ -219,7 +219,7 @@ static int check_twice(struct keys *k, const struct keys_pairs *pairs)
 	return 0;
 }
 
-/* ---- values --------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 static int digit_of(char c)
 {
@@ -281,7 +281,7 @@ static bool reserved_answer(const char *value)
 	       !strcmp(value, "Reject");
 }
 
-/* ---- result functions ----------------------------------------------------------------------- */
+/* ---- result functions ---- */
 
 static void reject(struct keys *k, struct keys_pair *pair)
 {
@@ -466,7 +466,7 @@ int keys_negotiate(struct keys *k, const uint8_t *text, size_t len, struct keys_
 	return out->err;
 }
 
-/* ---- the rest ------------------------------------------------------------------------------- */
+/* ---- the rest ---- */
 
 void keys_init(struct keys *k, enum keys_stage stage, bool discovery)
 {

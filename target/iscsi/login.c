@@ -48,7 +48,7 @@ struct login {
 /* Logins are the peers' to cause, over any number of connections: budgets of a thread. */
 static __thread struct log_limit refused_log, established_log;
 
-/* ---- answers -------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 /* The header of a response to `req`: RFC 7143 11.13. Sequence numbers that a session would have
  * come from the request, which is immediate and takes none (RFC 7143 11.12.8). */
@@ -238,7 +238,7 @@ void login_established(struct conn *c, int err)
 	login_free(c);
 }
 
-/* ---- what the text said --------------------------------------------------------------------- */
+/* ---- what the text said ---- */
 
 /* A name that is none, for the log line only: nothing that could look like another field. */
 static void note_name(char out[ISCSI_NAME_MAX + 1], const char *text)
@@ -414,7 +414,7 @@ static enum login_status take_text(struct conn *c, const char **rule)
 	return l->out.err ? LOGIN_RESOURCES : LOGIN_SUCCESS;
 }
 
-/* ---- headers -------------------------------------------------------------------------------- */
+/* ---- headers ---- */
 
 /* RFC 7143 11.12.3: the stage that a request is in, and the one that it wants to go to. */
 static const char *check_stages(const struct login *l, const struct pdu_login_req *req)
@@ -466,7 +466,7 @@ static enum login_status check_header(
 	return l->joining || l->waiting ? LOGIN_INITIATOR_ERROR : LOGIN_SUCCESS;
 }
 
-/* ---- requests ------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 static void say_late(struct loop_timer *timer);
 

@@ -45,7 +45,7 @@ static const struct {
 	{ CHAP_SHA3_256, "sha3-256", EVP_sha3_256 },
 };
 
-/* ---- digests -------------------------------------------------------------------------------- */
+/* ---- digests ---- */
 
 static const EVP_MD *md_of(enum chap_algorithm algorithm)
 {
@@ -80,7 +80,7 @@ static bool is_possible(enum chap_algorithm algorithm)
 	return chap_digest(algorithm, 0, "", (const uint8_t *)"", 0, out) != 0;
 }
 
-/* ---- what is asked of initiators ------------------------------------------------------------ */
+/* ---- what is asked of initiators ---- */
 
 /* `words` are names of algorithms, separated by blanks. */
 static void set_algorithms(struct iscsi_auth *auth, const char *words)
@@ -125,7 +125,7 @@ void chap_auth_free(struct iscsi_auth *auth)
 	free(auth);
 }
 
-/* ---- the steps ------------------------------------------------------------------------------ */
+/* ---- the steps ---- */
 
 void chap_begin(struct chap *chap, const struct iscsi_auth *auth)
 {

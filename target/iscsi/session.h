@@ -184,8 +184,7 @@ bool dataout_next_r2t(struct session_task *t, struct pdu_r2t *pdu);
 /* Lets go of receive buffers and copies. */
 void dataout_release(struct session_task *t);
 
-/* ---- registry.c: every session of the process, on the home loop
- * ------------------------------------ */
+/* ---- registry.c: every session of the process, on the home loop ---- */
 
 /* Asks the home loop to take `s` in; session_joined comes on its loop. */
 void registry_join(struct session *s);
@@ -196,8 +195,7 @@ void session_joined(struct session *s, struct conn *c);
 /* session.c: the registry has forgotten the session, which is freed. */
 void session_left(struct session *s);
 
-/* ---- the loop's part, server.c
- * ------------------------------------------------------------------- */
+/* ---- the loop's part, server.c ---- */
 
 struct iscsi_loop {
 	struct iscsi_server *srv;

@@ -54,7 +54,7 @@ static void refuse(struct conn *c, const struct pdu_text_req *req, enum pdu_reje
 	conn_reject(c, req, reason);
 }
 
-/* ---- SendTargets ---------------------------------------------------------------------------- */
+/* ---- SendTargets ---- */
 
 struct showing {
 	const struct conn *c;
@@ -123,7 +123,7 @@ static void send_targets(struct conn *c, const char *value, struct keys_text *ou
 		keys_text_pair(out, keys_name(KEYS_SEND_TARGETS), "Reject");
 }
 
-/* ---- the exchange --------------------------------------------------------------------------- */
+/* ---- the exchange ---- */
 
 /*
  * Sends the next part of the answer. The exchange ends when the initiator has said all (F) and so

@@ -30,8 +30,7 @@
 
 static __thread struct loop *loop_mine;
 
-/* ---- making and freeing -------------------------------------------------------------------------
- */
+/* ---- making and freeing ---- */
 
 #ifndef HAVE_LIBURING
 int loop_uring_probe(const char **why)
@@ -126,8 +125,7 @@ void loop_free(struct loop *loop)
 	slow_put();
 }
 
-/* ---- posts --------------------------------------------------------------------------------------
- */
+/* ---- posts ---- */
 
 /*
  * The order that makes this safe: a poster pushes and then looks at `sleeping`; the loop sets
@@ -188,8 +186,7 @@ static void loop_run_posts(struct loop *loop)
 	}
 }
 
-/* ---- hooks and finished requests
- * ----------------------------------------------------------------- */
+/* ---- hooks and finished requests ---- */
 
 void loop_hook_init(struct loop_hook *hook, void (*run)(struct loop_hook *hook))
 {
@@ -240,8 +237,7 @@ static void loop_run_finished(struct loop *loop)
 	}
 }
 
-/* ---- the turn -----------------------------------------------------------------------------------
- */
+/* ---- the turn ---- */
 
 int64_t loop_wait_ns(struct loop *loop)
 {
@@ -359,8 +355,7 @@ struct loop *loop_self(void)
 	return loop_mine;
 }
 
-/* ---- listeners and streams
- * ------------------------------------------------------------------------ */
+/* ---- listeners and streams ---- */
 
 void loop_listener_start(struct loop *loop, struct loop_listener *l)
 {
@@ -450,8 +445,7 @@ bool loop_sending_done(struct loop_sending *w, size_t done)
 	return false;
 }
 
-/* ---- files
- * ---------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 int loop_file_open(struct loop *loop, struct loop_file *f, int fd)
 {

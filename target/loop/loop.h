@@ -73,7 +73,7 @@ uint64_t loop_now_ns(const struct loop *loop);
 /* The loop that runs on the calling thread, or NULL. Any thread. */
 struct loop *loop_self(void);
 
-/* ---- posts: work sent to a loop ------------------------------------------------------------- */
+/* ---- posts: work sent to a loop ---- */
 
 struct loop_post {
 	struct loop_post *next;              /* the loop's, while posted */
@@ -84,7 +84,7 @@ struct loop_post {
  * thread, also the loop's own (then it runs later in this turn or in the next one). */
 void loop_post(struct loop *loop, struct loop_post *post);
 
-/* ---- turn end -------------------------------------------------------------------------------- */
+/* ---- turn end ---- */
 
 struct loop_hook {
 	struct list node;                    /* in the loop's list while armed */
@@ -101,7 +101,7 @@ void loop_hook_cancel(struct loop_hook *hook);
 /* Prepares a hook; not armed. */
 void loop_hook_init(struct loop_hook *hook, void (*run)(struct loop_hook *hook));
 
-/* ---- timers ---------------------------------------------------------------------------------- */
+/* ---- timers ---- */
 
 struct loop_timer {
 	struct list node;                      /* in a wheel slot while set */
@@ -119,7 +119,7 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint32_t ms);
 /* Stops it; harmless when not set. After this `run` is not called. */
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
-/* ---- listeners ------------------------------------------------------------------------------- */
+/* ---- listeners ---- */
 
 struct loop_listener {
 	int fd; /* listening socket, owned by the caller */
@@ -136,7 +136,7 @@ void loop_listener_start(struct loop *loop, struct loop_listener *l);
 /* Stops; `closed` comes later. The descriptor stays the caller's to close. */
 void loop_listener_stop(struct loop *loop, struct loop_listener *l);
 
-/* ---- receive buffers ------------------------------------------------------------------------- */
+/* ---- receive buffers ---- */
 
 /* A receive buffer with a count of users; it goes back to the loop's pool with the last one. */
 struct loop_rxbuf {
@@ -160,8 +160,7 @@ void loop_rxbuf_put(struct loop_rxbuf *b);
 /* Whether so many receive buffers are held that further data should be copied out, not held. */
 bool loop_rxbuf_scarce(const struct loop *loop);
 
-/* ---- streams: connected sockets ---------------------------------------------------------------
- */
+/* ---- streams: connected sockets ---- */
 
 struct loop_stream;
 
@@ -211,8 +210,7 @@ void loop_stream_resume(struct loop_stream *s);
  * when a send is in flight; then closed(). */
 void loop_stream_close(struct loop_stream *s);
 
-/* ---- data buffers -----------------------------------------------------------------------------
- */
+/* ---- data buffers ---- */
 
 /*
  * A page-aligned piece of memory for SCSI data, from a pool that hands out the warmest first and is
@@ -233,8 +231,7 @@ struct loop_buf *loop_buf_get(struct loop *loop, uint32_t len);
 /* Gives it back. Takes it. */
 void loop_buf_put(struct loop *loop, struct loop_buf *buf);
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 enum loop_io_op {
 	LOOP_IO_READ,      /* preadv2: iov, off, rw_flags */

@@ -92,8 +92,7 @@ static void aio_watch(struct aio *a, struct aio_source *src, uint32_t events)
 		log_error("loop: epoll refuses a descriptor", "error=%s", strerrordesc_np(errno));
 }
 
-/* ---- streams
- * --------------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 /* What the stream wants to hear of now. Errors are always reported, so a stream that wants nothing
  * is not in the set at all. */
@@ -274,8 +273,7 @@ static void aio_rearm_starved(struct aio *a)
 		aio_stream_watch(container_of(it, struct aio_stream, starved));
 }
 
-/* ---- listeners
- * -------------------------------------------------------------------------------------- */
+/* ---- listeners ---- */
 
 static void aio_listener_timer(struct loop_timer *timer)
 {
@@ -344,8 +342,7 @@ static void aio_listener_stop(struct loop *loop, struct loop_listener *l)
 	loop_post(loop, &al->post);
 }
 
-/* ---- direct files
- * ------------------------------------------------------------------------------------- */
+/* ---- direct files ---- */
 
 #ifdef HAVE_LIBAIO
 static void aio_submit_again(struct aio *a, struct loop_io *io)
@@ -476,8 +473,7 @@ static bool aio_direct_works(const struct aio *a)
 }
 #endif
 
-/* ---- files
- * ---------------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static int aio_file_open(struct loop *loop, struct loop_file *f)
 {
@@ -515,8 +511,7 @@ static void aio_io_submit(struct loop *loop, struct loop_io *io)
 		slow_io_submit(io);
 }
 
-/* ---- the engine
- * ------------------------------------------------------------------------------------------ */
+/* ---- the engine ---- */
 
 static void aio_woken(struct aio_source *src, uint32_t events)
 {

@@ -16,8 +16,7 @@
 
 #define CHUNK_PAGES (LOOP_BUF_MAX / LOOP_PAGE)
 
-/* ---- receive buffers ----------------------------------------------------------------------------
- */
+/* ---- receive buffers ---- */
 
 int loop_rx_init(struct loop *loop, unsigned count, uint32_t size)
 {
@@ -84,8 +83,7 @@ bool loop_rxbuf_scarce(const struct loop *loop)
 	return rx->free_count + rx->lent < rx->count / 4 + 1;
 }
 
-/* ---- data buffers -------------------------------------------------------------------------------
- */
+/* ---- data buffers ---- */
 
 int loop_data_init(struct loop *loop, uint64_t max)
 {

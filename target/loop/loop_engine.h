@@ -116,7 +116,7 @@ void loop_turn(struct loop *loop);
 /* How long the loop may sleep now: 0 when work is waiting, -1 without end. */
 int64_t loop_wait_ns(struct loop *loop);
 
-/* ---- loop_timer.c */
+/* ---- loop_timer.c ---- */
 
 /* An empty wheel at the time `now_ns`. */
 void loop_timers_init(struct loop_timers *t, uint64_t now_ns);
@@ -124,7 +124,7 @@ void loop_timers_init(struct loop_timers *t, uint64_t now_ns);
 /* Runs what is due at loop->now_ns. */
 void loop_timers_run(struct loop *loop);
 
-/* ---- loop_buf.c */
+/* ---- loop_buf.c ---- */
 
 /* The receive buffers of a loop, all free. 0 or -ENOMEM. */
 int loop_rx_init(struct loop *loop, unsigned count, uint32_t size);
@@ -144,7 +144,7 @@ void loop_data_fini(struct loop *loop);
 /* Registers chunks with the kernel from now on; for loops with O_DIRECT files. */
 void loop_data_register(struct loop *loop);
 
-/* ---- for engines */
+/* ---- for engines ---- */
 
 /* CLOCK_MONOTONIC, the clock of real loops. */
 uint64_t loop_clock_ns(struct loop *loop);

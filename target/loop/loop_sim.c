@@ -78,8 +78,7 @@ static void bytes_drop(struct sim_bytes *b, size_t len)
 		memmove(b->p, b->p + len, b->len);
 }
 
-/* ---- streams
- * --------------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 static void sim_unlend(struct loop *loop)
 {
@@ -260,8 +259,7 @@ static void sim_stream_nothing(struct loop_stream *s)
 	(void)s;
 }
 
-/* ---- listeners
- * -------------------------------------------------------------------------------------- */
+/* ---- listeners ---- */
 
 static void sim_listener_start(struct loop *loop, struct loop_listener *l)
 {
@@ -305,8 +303,7 @@ struct sim_peer *sim_connect(struct loop_listener *l)
 	return peer;
 }
 
-/* ---- files
- * ------------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static int sim_file_open(struct loop *loop, struct loop_file *f)
 {
@@ -393,8 +390,7 @@ void sim_io_delay(struct loop *loop, uint32_t ms)
 	sim_of(loop)->delay_ms = ms;
 }
 
-/* ---- the engine
- * ---------------------------------------------------------------------------------------- */
+/* ---- the engine ---- */
 
 static int sim_init(struct loop *loop)
 {

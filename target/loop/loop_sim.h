@@ -30,7 +30,7 @@ void sim_advance(struct loop *loop, uint32_t ms);
 /* Milliseconds until the next timer, or -1: the loop would sleep without end. */
 int64_t sim_next_timer_ms(struct loop *loop);
 
-/* ---- streams */
+/* ---- streams ---- */
 
 /* A connection: *fd (owned by the caller) is for loop_stream_open, the peer for the test, until
  * sim_peer_free. */
@@ -67,7 +67,7 @@ bool sim_peer_closed(const struct sim_peer *peer);
 /* A listener that was started gets a connection, as by accept; the peer is the test's. */
 struct sim_peer *sim_connect(struct loop_listener *l);
 
-/* ---- files: real descriptors; requests are carried out when they complete */
+/* ---- files: real descriptors; requests are carried out when they complete ---- */
 
 /* From now on requests are held (true) until sim_io_complete, or complete in the next turn. */
 void sim_io_hold(struct loop *loop, bool hold);

@@ -115,8 +115,7 @@ static void uring_cancel(struct uring *u, uint64_t data)
 	sqe->user_data = TAG_NONE;
 }
 
-/* ---- registered files
- * ----------------------------------------------------------------------------- */
+/* ---- registered files ---- */
 
 static void uring_files_init(struct uring *u)
 {
@@ -158,8 +157,7 @@ static void uring_slot_put(struct uring *u, int slot)
 	u->slots[u->slot_count++] = (uint16_t)slot;
 }
 
-/* ---- receive buffers
- * ------------------------------------------------------------------------------- */
+/* ---- receive buffers ---- */
 
 static int uring_bufs_init(struct uring *u)
 {
@@ -204,8 +202,7 @@ static struct loop_rxbuf *uring_buf_of(struct uring *u, const struct io_uring_cq
 	return &u->loop->rx.bufs[cqe->flags >> IORING_CQE_BUFFER_SHIFT];
 }
 
-/* ---- streams
- * --------------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 static void uring_recv_arm(struct uring_stream *st)
 {
@@ -431,8 +428,7 @@ static void uring_stream_close(struct loop_stream *s)
 	uring_stream_post(st);
 }
 
-/* ---- listeners
- * -------------------------------------------------------------------------------------- */
+/* ---- listeners ---- */
 
 static void uring_accept_arm(struct uring_listener *ul)
 {
@@ -509,8 +505,7 @@ static void uring_listener_stop(struct loop *loop, struct loop_listener *l)
 		loop_post(loop, &ul->post);
 }
 
-/* ---- files
- * ------------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static int uring_file_open(struct loop *loop, struct loop_file *f)
 {
@@ -591,8 +586,7 @@ static int uring_chunk_register(struct loop *loop, unsigned chunk, void *p, size
 	return res == 1 ? (int)chunk : -ENOMEM;
 }
 
-/* ---- the engine
- * --------------------------------------------------------------------------------------- */
+/* ---- the engine ---- */
 
 static void uring_wake_arm(struct uring *u)
 {
@@ -754,8 +748,7 @@ const struct loop_engine_ops loop_uring_ops = {
 	.chunk_register = uring_chunk_register,
 };
 
-/* ---- the probe
- * ------------------------------------------------------------------------------------------ */
+/* ---- the probe ---- */
 
 static struct {
 	pthread_once_t once;

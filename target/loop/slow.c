@@ -34,8 +34,7 @@ static struct {
 	.queue = { &slow.queue, &slow.queue },
 };
 
-/* ---- the work itself
- * ----------------------------------------------------------------------------- */
+/* ---- the work itself ---- */
 
 /* One call; without a list of pieces where there is one piece, which costs the kernel less. */
 static ssize_t slow_rw_once(const struct loop_io *io)
@@ -87,8 +86,7 @@ int slow_io_run(struct loop_io *io)
 	return res ? -errno : 0;
 }
 
-/* ---- the lane
- * ------------------------------------------------------------------------------------ */
+/* ---- the lane ---- */
 
 static void slow_posted(struct loop_post *post)
 {

@@ -41,7 +41,7 @@ bool scsi_alua_admits(const struct scsi_task *task, enum scsi_sense *why)
 	}
 }
 
-/* ---- REPORT TARGET PORT GROUPS, SPC-4 6.37 */
+/* ---- REPORT TARGET PORT GROUPS, SPC-4 6.37 ---- */
 
 static void put_group(struct span_writer *w, const struct scsi_target *target)
 {
@@ -80,7 +80,7 @@ void scsi_cmd_report_groups(struct scsi_task *task)
 	scsi_reply_end(task, &w, be32_load(task->cdb + 6));
 }
 
-/* ---- SET TARGET PORT GROUPS, SPC-4 6.45 */
+/* ---- SET TARGET PORT GROUPS, SPC-4 6.45 ---- */
 
 /* The target whose group it is, if the unit is reached through it. */
 static struct scsi_target *find_group(const struct scsi_task *task, uint16_t group)
@@ -171,7 +171,7 @@ void scsi_cmd_set_groups(struct scsi_task *task)
 		scsi_task_want(task, len, set_list);
 }
 
-/* ---- the state */
+/* ---- the state ---- */
 
 uint32_t scsi_alua_state(const struct scsi_target *target)
 {

@@ -43,7 +43,7 @@ void scsi_cmd_request_sense(struct scsi_task *task)
 	scsi_reply_end(task, &w, task->cdb[4]);
 }
 
-/* ---- START STOP UNIT, SBC-3 5.25 */
+/* ---- START STOP UNIT, SBC-3 5.25 ---- */
 
 /* The others learn of it by a unit attention (SPC-4 5.10: not ready to ready). */
 static void load(struct scsi_task *task)

@@ -30,7 +30,7 @@ static struct scsi_buffer *buffer_of(const struct scsi_task *task)
 	return b && b->lun == task->lun ? b : NULL;
 }
 
-/* ---- READ BUFFER, SPC-4 6.18 */
+/* ---- READ BUFFER, SPC-4 6.18 ---- */
 
 static void read_bytes(struct scsi_task *task, const uint8_t *bytes, uint32_t len)
 {
@@ -113,7 +113,7 @@ void scsi_cmd_read_buffer(struct scsi_task *task)
 	}
 }
 
-/* ---- WRITE BUFFER, SPC-4 6.49 */
+/* ---- WRITE BUFFER, SPC-4 6.49 ---- */
 
 static void write_bytes(struct scsi_task *task)
 {

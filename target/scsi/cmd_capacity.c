@@ -41,7 +41,7 @@ void scsi_cmd_read_capacity16(struct scsi_task *task)
 	scsi_reply_end(task, &w, be32_load(task->cdb + 10));
 }
 
-/* ---- GET LBA STATUS, SBC-3 5.5 */
+/* ---- GET LBA STATUS, SBC-3 5.5 ---- */
 
 #define STATUS_HEADER     8u
 #define STATUS_DESCRIPTOR 16u

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* ---- the memory */
+/* ---- the memory ---- */
 
 bool copy_past_room(struct scsi_nexus *nexus)
 {
@@ -49,7 +49,7 @@ void copy_past_add(const struct copy *c, enum copy_status status, const struct s
 		past->sense_len = sense_build(past->sense, false, cause);
 }
 
-/* ---- RECEIVE COPY STATUS, of a copy that runs or is over */
+/* ---- RECEIVE COPY STATUS, of a copy that runs or is over ---- */
 
 struct copy_news {
 	enum copy_status status;
@@ -188,7 +188,8 @@ void scsi_cmd_copy_parameters(struct scsi_task *task)
 	scsi_reply_end(task, &w, be32_load(task->cdb + 10));
 }
 
-/* ---- VPD page 8F, SPC-4 7.8.17: third-party copy descriptors, each a multiple of four bytes */
+/* ---- VPD page 8F, SPC-4 7.8.17: third-party copy descriptors, each a multiple of four bytes ----
+ */
 
 /* SPC-4 7.8.17.4: the commands, by opcode, from the table of commands. */
 static void put_commands(const struct scsi_task *task, struct span_writer *w, uint8_t opcode)

@@ -27,7 +27,7 @@ enum {
 	TEST_FOREGROUND_LONG = 6,
 };
 
-/* ---- the log: a word is valid << 31 | code << 24 | failed << 16 | hours */
+/* ---- the log: a word is valid << 31 | code << 24 | failed << 16 | hours ---- */
 
 static void test_record(const struct scsi_task *task, bool failed)
 {
@@ -60,7 +60,7 @@ void self_test_entry(const struct scsi_lun *lun, unsigned i, uint8_t data[16])
 	}
 }
 
-/* ---- the test */
+/* ---- the test ---- */
 
 static void test_over(struct scsi_task *task, bool failed)
 {
@@ -117,7 +117,7 @@ static void test_begin(struct scsi_task *task, unsigned code)
 		test_read(task);
 }
 
-/* ---- SEND DIAGNOSTIC, SPC-4 6.42 */
+/* ---- SEND DIAGNOSTIC, SPC-4 6.42 ---- */
 
 /* The one page that there is, SPC-4 7.2.2, asks for itself. */
 static void diag_list(struct scsi_task *task)

@@ -127,7 +127,7 @@ static void log_exceptions(struct log_out *out)
 	put_parameter(out, 0x0000, none, sizeof none);
 }
 
-/* ---- the command */
+/* ---- the command ---- */
 
 static const struct log_page *log_find(const struct scsi_task *task)
 {

@@ -35,7 +35,7 @@ struct select_save {
 	uint32_t before; /* what was in force */
 };
 
-/* ---- in force */
+/* ---- in force ---- */
 
 static void select_flushed(struct scsi_task *task)
 {
@@ -119,7 +119,7 @@ static void select_change(const struct select_list *list)
 	select_over(list->task, old, now);
 }
 
-/* ---- the list */
+/* ---- the list ---- */
 
 static bool list_wrong(struct select_list *list, uint32_t byte, int bit)
 {

@@ -144,7 +144,7 @@ void scsi_cmd_pr_out(struct scsi_task *task)
 		scsi_task_want(task, len, out_list);
 }
 
-/* ---- RESERVE and RELEASE of SPC-2 */
+/* ---- RESERVE and RELEASE of SPC-2 ---- */
 
 static void spc2(struct scsi_task *task, enum res_action action)
 {

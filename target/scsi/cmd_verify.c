@@ -156,7 +156,8 @@ void scsi_cmd_verify(struct scsi_task *task)
 	}
 }
 
-/* ---- WRITE AND VERIFY: the pieces are kept behind the scratch, for the volume may change them */
+/* ---- WRITE AND VERIFY: the pieces are kept behind the scratch, for the volume may change them
+ * ---- */
 
 static void *kept_pieces(const struct scsi_task *task)
 {

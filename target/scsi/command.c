@@ -67,7 +67,7 @@ static void setup_row(unsigned at, unsigned *sets)
 	}
 	if (!*set) {
 		own_assert(*sets < own_array_len(command_actions));
-		*set = (uint8_t)++ * sets;
+		*set = (uint8_t)++(*sets);
 	}
 	command_actions[*set - 1][cmd->action] = (uint8_t)(at + 1);
 }
@@ -106,7 +106,7 @@ bool scsi_command_offered(const struct scsi_command *cmd, const struct scsi_lun 
 	return !(cmd->flags & CMD_THIN) || lun->thin;
 }
 
-/* ---- what is wrong with a CDB; each ends the task and gives false */
+/* ---- what is wrong with a CDB; each ends the task and gives false ---- */
 
 /* One line per nexus and opcode, however often it comes. */
 static void log_unknown(struct scsi_nexus *nexus, uint8_t opcode)

@@ -94,8 +94,7 @@ const struct scsi_command *scsi_command_find(uint8_t opcode, uint8_t action, boo
 /* Whether this unit (NULL: the well-known one) has the command. */
 bool scsi_command_offered(const struct scsi_command *cmd, const struct scsi_lun *lun);
 
-/* ---- ending a task: gives it back to the port, now or at the end of the turn --------------------
- */
+/* ---- ending a task: gives it back to the port, now or at the end of the turn ---- */
 
 /* Ends it as it stands: status and sense are set. */
 void scsi_task_end(struct scsi_task *task);
@@ -124,8 +123,7 @@ void scsi_task_fail_list(struct scsi_task *task, unsigned byte, int bit);
 /* The one place where an errno of the volume or the port becomes status and sense. */
 void scsi_task_fail_errno(struct scsi_task *task, int err);
 
-/* ---- steps --------------------------------------------------------------------------------------
- */
+/* ---- steps ---- */
 
 /* Marks a task as unwanted: it comes back with `aborted`, at the end of the turn or when the volume
  * is done with it. */
@@ -146,8 +144,7 @@ void scsi_task_io_buf(struct scsi_task *task, struct loop_buf *buf);
 /* Submits task->io and calls next when it went well; a failure or an abort ends the task. */
 void scsi_task_io_go(struct scsi_task *task, void (*next)(struct scsi_task *task));
 
-/* ---- data-in of a few bytes --------------------------------------------------------------------
- */
+/* ---- data-in of a few bytes ---- */
 
 #define SCSI_REPLY_MAX 4096u
 
@@ -157,8 +154,7 @@ bool scsi_reply_begin(struct scsi_task *task, struct span_writer *w);
 /* GOOD with what was written, cut at the allocation length (SPC-4 4.2.5.6). */
 void scsi_reply_end(struct scsi_task *task, const struct span_writer *w, uint32_t allocation);
 
-/* ---- small questions ----------------------------------------------------------------------------
- */
+/* ---- small questions ---- */
 
 /* Block number to byte offset on the task's unit. */
 static inline uint64_t scsi_task_bytes(const struct scsi_task *task, uint64_t blocks)
@@ -208,8 +204,7 @@ void scsi_vpd_run(struct scsi_task *task);
 /* VPD page 8F (cmd_copy_results.c), what follows its header. */
 void scsi_copy_vpd(const struct scsi_task *task, struct span_writer *w);
 
-/* ---- the functions of the rows
- * ------------------------------------------------------------------- */
+/* ---- the functions of the rows ---- */
 
 /* TEST UNIT READY, SPC-4 6.47. */
 void scsi_cmd_test_unit_ready(struct scsi_task *task);

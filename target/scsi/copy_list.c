@@ -104,7 +104,7 @@ static bool check_id(struct scsi_task *task, const struct copy_header *h)
 	return true;
 }
 
-/* ---- CSCD descriptors */
+/* ---- CSCD descriptors ---- */
 
 /* SPC-4 7.8.6: whether the designator is one that VPD page 83 tells of this unit. */
 static bool designates(const struct scsi_lun *lun, const uint8_t *d)
@@ -169,7 +169,7 @@ static void take_this_unit(struct copy *c)
 	unit->number = nexus->map->entry[itl - nexus->itl].number;
 }
 
-/* ---- segment descriptors */
+/* ---- segment descriptors ---- */
 
 /* SPC-4 6.4.6.3 */
 static bool take_segment(struct copy *c, uint32_t at)

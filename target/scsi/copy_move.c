@@ -26,7 +26,7 @@ enum {
 
 static void move_next(struct copy *c);
 
-/* ---- the end of a copy */
+/* ---- the end of a copy ---- */
 
 /* Remembers it; who waited for its end has it. */
 static struct scsi_task *move_leave(
@@ -102,7 +102,7 @@ static void move_third(struct copy *c, const struct scsi_task *t)
 	move_fail(c, &cause);
 }
 
-/* ---- the commands of the copy */
+/* ---- the commands of the copy ---- */
 
 /* SAM-5 4.7.7.2: flat space addressing. */
 static void move_address(struct scsi_task *t, uint16_t number)
@@ -218,7 +218,7 @@ static void move_done(struct scsi_task *t)
 	move_next(c);
 }
 
-/* ---- segments */
+/* ---- segments ---- */
 
 /* The unit of a CSCD ID as the nexus has it now; NULL: the copy is over. */
 static struct scsi_lun *move_resolve(struct copy *c, uint16_t id, unsigned byte)

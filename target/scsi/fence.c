@@ -64,7 +64,7 @@ static void fence_travel(struct scsi_fence *f, struct scsi_member *from, struct 
 		loop_post(to->loop, &f->post);
 }
 
-/* ---- what the units of a volume share */
+/* ---- what the units of a volume share ---- */
 
 static void fences_hold(struct scsi_fences *fences)
 {
@@ -96,7 +96,7 @@ void scsi_fences_put(struct scsi_fences *fences)
 		free(fences);
 }
 
-/* ---- one loop's side */
+/* ---- one loop's side ---- */
 
 /* A request of the task changes some of [from, to), and is at the volume. */
 static bool fence_crossed(const struct scsi_fence *f, const struct scsi_task *task)
@@ -183,7 +183,7 @@ void scsi_fence_landed(struct scsi_task *task)
 			scsi_everywhere_ready(own_take(side->hop));
 }
 
-/* ---- the home loop */
+/* ---- the home loop ---- */
 
 /* Nobody who asked earlier has some of the range. */
 static bool fence_is_free(const struct scsi_fence *f)
@@ -259,7 +259,7 @@ static void fence_lower(struct loop_post *post)
 	}
 }
 
-/* ---- the task's loop */
+/* ---- the task's loop ---- */
 
 static void fence_granted(struct loop_post *post)
 {

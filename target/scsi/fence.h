@@ -40,8 +40,7 @@ void scsi_fence_drop(struct scsi_task *task);
 /* Frees those that a member's tasks had; its loop does not run any more. */
 void scsi_fence_fini(struct scsi_member *m);
 
-/* ---- for the door to the volume -----------------------------------------------------------------
- */
+/* ---- for the door to the volume ---- */
 
 /* Whether task->io, which is about to be submitted and changes the volume, has to wait. Then it is
  * submitted when the last fence in its way is down. */

@@ -58,7 +58,7 @@ static void change_done(struct scsi_everywhere *e)
 	c->done(c);
 }
 
-/* ---- maps */
+/* ---- maps ---- */
 
 /* The state of an I_T_L nexus at another place; its tasks are told later. */
 static void itl_move(struct scsi_itl *to, struct scsi_itl *from)
@@ -247,7 +247,7 @@ int scsi_target_remove(struct scsi_change *change, struct scsi_target *target, u
 	return 0;
 }
 
-/* ---- sizes */
+/* ---- sizes ---- */
 
 /* Whether a command that was let pass reaches behind the end. */
 static bool size_exceeded(const struct scsi_change *c, const struct scsi_task *task)
@@ -300,7 +300,7 @@ int scsi_lun_resized(struct scsi_change *change, struct scsi_lun *lun, uint64_t 
 	return 0;
 }
 
-/* ---- space */
+/* ---- space ---- */
 
 #define SHORT_AGAIN_NS (60ull * 1000 * 1000 * 1000)
 

@@ -164,7 +164,7 @@ struct vol *scsi_lun_vol(const struct scsi_lun *lun)
 	return lun->vol;
 }
 
-/* ---- targets and their maps */
+/* ---- targets and their maps ---- */
 
 struct scsi_target *scsi_target_new(
 	struct scsi_domain *domain, const char *iqn, uint16_t tpgt, uint16_t rel_port)

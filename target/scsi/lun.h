@@ -42,8 +42,7 @@ bool scsi_lun_stop(struct scsi_lun *lun);
 /* The volume, borrowed. Any thread. */
 struct vol *scsi_lun_vol(const struct scsi_lun *lun);
 
-/* ---- targets ------------------------------------------------------------------------------------
- */
+/* ---- targets ---- */
 
 #define SCSI_LUN_NUMBER_MAX 16383 /* flat space addressing, SAM-5 4.7.4.3 */
 #define SCSI_LUNS_MAX       256   /* per target */

@@ -18,7 +18,7 @@
 
 #include <stdio.h>
 
-/* ---- the domain */
+/* ---- the domain ---- */
 
 struct scsi_domain *scsi_domain_new(struct loop *const *loops, unsigned n)
 {
@@ -62,7 +62,7 @@ struct scsi_member *scsi_member_of(struct scsi_domain *domain, const struct loop
 	return NULL;
 }
 
-/* ---- everywhere: each hop travels to its loop, and back when that loop is ready */
+/* ---- everywhere: each hop travels to its loop, and back when that loop is ready ---- */
 
 static void hop_arrived(struct loop_post *post)
 {
@@ -136,7 +136,7 @@ struct scsi_everywhere_hop *scsi_everywhere_hold(struct scsi_everywhere *e, stru
 	return hop;
 }
 
-/* ---- unit attentions, SAM-5 5.14 */
+/* ---- unit attentions, SAM-5 5.14 ---- */
 
 void scsi_itl_attention(struct scsi_itl *itl, uint16_t code)
 {
@@ -217,7 +217,7 @@ uint16_t scsi_itl_take(struct scsi_itl *itl)
 	return code;
 }
 
-/* ---- the nexus */
+/* ---- the nexus ---- */
 
 void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struct loop *loop,
 	struct scsi_target *target, const char *initiator, const struct scsi_port_ops *ops)

@@ -24,8 +24,7 @@ struct copy_history;
 	240 /* iSCSI name (223) and ",i,0x" ISID (RFC 7143 4.2.7, SPC-4 7.6.4.6) */
 #define SCSI_NEXUS_MAGIC 0x6e657875u /* "nexu" */
 
-/* ---- the domain: every loop's SCSI side ---------------------------------------------------------
- */
+/* ---- the domain: every loop's SCSI side ---- */
 
 /* One per process: `n` loops, borrowed until the domain is freed. Returns owned. Before they run.
  */
@@ -68,8 +67,7 @@ struct scsi_everywhere_hop *scsi_everywhere_hold(struct scsi_everywhere *e, stru
 /* Now it is. Takes the hop back. */
 void scsi_everywhere_ready(struct scsi_everywhere_hop *hop);
 
-/* ---- the nexus
- * ------------------------------------------------------------------------------------ */
+/* ---- the nexus ---- */
 
 /* The state of one I_T_L nexus. */
 #define SCSI_UA_MAX 8
@@ -126,8 +124,7 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
  */
 void scsi_nexus_close(struct scsi_nexus *nexus, void (*drained)(struct scsi_nexus *nexus));
 
-/* ---- task management (SAM-5 7)
- * ------------------------------------------------------------------- */
+/* ---- task management (SAM-5 7) ---- */
 
 enum scsi_tmf_function {
 	SCSI_TMF_ABORT_TASK,

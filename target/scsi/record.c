@@ -42,7 +42,7 @@ int scsi_record_parse(const char *text, size_t len, uint32_t *modes, bool *unfin
 	return 0;
 }
 
-/* ---- files */
+/* ---- files ---- */
 
 static int write_synced(const char *path, const char *text, size_t len)
 {
@@ -101,7 +101,7 @@ static int record_read(const char *path, uint32_t *modes, bool *unfinished)
 	return n < 0 ? -errno : scsi_record_parse(text, (size_t)n, modes, unfinished);
 }
 
-/* ---- the unit's */
+/* ---- the unit's ---- */
 
 static char *record_path(const struct scsi_lun *lun, const char *state_dir)
 {

@@ -16,7 +16,7 @@
 
 static void home_next(struct scsi_reservation *res);
 
-/* ---- requests */
+/* ---- requests ---- */
 
 struct res_request *res_request_new(
 	struct scsi_lun *lun, const struct scsi_nexus *nexus, enum res_action action)
@@ -70,7 +70,7 @@ static void request_answer(struct res_request *req)
 	loop_post(req->origin, &req->post);
 }
 
-/* ---- one loop takes the new state over */
+/* ---- one loop takes the new state over ---- */
 
 static struct res_request *request_of(struct scsi_everywhere *e)
 {
@@ -190,7 +190,7 @@ static void publish_each(struct scsi_everywhere *e, struct loop *loop)
 		list_push(&m->held, &scsi_everywhere_hold(e, loop)->node);
 }
 
-/* ---- the home loop */
+/* ---- the home loop ---- */
 
 static void home_over(struct scsi_reservation *res)
 {
@@ -310,7 +310,7 @@ static void home_next(struct scsi_reservation *res)
 	}
 }
 
-/* ---- made and freed */
+/* ---- made and freed ---- */
 
 static struct scsi_reservation *find_volume(const struct scsi_domain *domain, const struct vol *vol)
 {
@@ -379,7 +379,7 @@ void scsi_res_put(struct scsi_reservation *res)
 	free(res);
 }
 
-/* ---- questions */
+/* ---- questions ---- */
 
 bool scsi_res_lasting(const struct scsi_reservation *res)
 {
@@ -418,7 +418,7 @@ const struct scsi_target *res_port_find(const struct scsi_reservation *res, uint
 	return NULL;
 }
 
-/* ---- commands that meet a reservation */
+/* ---- commands that meet a reservation ---- */
 
 /* SBC-3 table 13: START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL pass by what they ask for. */
 static unsigned passes_by_cdb(const struct scsi_task *task)
@@ -454,7 +454,7 @@ void scsi_res_answer(struct scsi_task *task, const struct res_request *req)
 	scsi_task_end(task);
 }
 
-/* ---- nexuses come and go */
+/* ---- nexuses come and go ---- */
 
 void scsi_res_joined(struct scsi_nexus *nexus)
 {
@@ -519,7 +519,7 @@ bool scsi_res_leaves(struct scsi_nexus *nexus, void (*then)(void *nexus))
 	return false;
 }
 
-/* ---- resets */
+/* ---- resets ---- */
 
 bool scsi_res_reset(struct scsi_lun *lun, struct loop *loop, void (*then)(void *arg), void *arg)
 {

@@ -62,8 +62,7 @@ struct res_state {
 	struct res_note **note;     /* oldest first */
 };
 
-/* ---- requests
- * ------------------------------------------------------------------------------------ */
+/* ---- requests ---- */
 
 enum res_action {
 	RES_OUT_REGISTER = 0, /* to REPLACE LOST: the service actions of SPC-4 6.16.2 */
@@ -136,8 +135,7 @@ void res_request_submit(struct res_request *req, struct loop *loop);
 /* Frees it. Takes it; not while under way. */
 void res_request_free(struct res_request *req);
 
-/* ---- states (reservation_state.c)
- * ---------------------------------------------------------------- */
+/* ---- states (reservation_state.c) ---- */
 
 /* An empty state. Returns owned, or NULL. Any thread. */
 struct res_state *res_state_new(void);
@@ -188,9 +186,7 @@ bool res_type_valid(uint8_t type);
 uint8_t res_state_needs(
 	const struct res_state *s, const struct scsi_nexus *nexus, const struct res_nexus *name);
 
-/* ---- the rules (reservation_rules.c): a request made real
- * -----------------------------------------
- */
+/* ---- the rules (reservation_rules.c): a request made real ---- */
 
 /* Decides on a request against a state: result and cause, and req->next and req->victim when
  * something changes. On the home loop; nothing but the request is changed. */
@@ -199,9 +195,7 @@ void res_apply(const struct res_state *old, struct res_request *req);
 /* The target port of that relative identifier through which the volume is reached, or NULL. */
 const struct scsi_target *res_port_find(const struct scsi_reservation *res, uint16_t rel_port);
 
-/* ---- the file (reservation_file.c); see docs/disk-format.md
- * --------------------------------------
- */
+/* ---- the file (reservation_file.c); see docs/disk-format.md ---- */
 
 /* Where the state of a volume is kept. Returns owned. */
 char *res_file_path(const char *state_dir, const uint8_t uuid[VOL_UUID_LEN]);
@@ -222,8 +216,7 @@ int res_file_save(const char *path, const char *text);
 struct res_state *res_file_load(
 	const char *path, const uint8_t uuid[VOL_UUID_LEN], uint64_t *serial, int *err);
 
-/* ---- names on the wire (transport_id.c)
- * ---------------------------------------------------------- */
+/* ---- names on the wire (transport_id.c) ---- */
 
 /* Writes the TransportID of an initiator port (SPC-4 7.6.4.6). */
 void res_transport_put(struct span_writer *w, const char *initiator);
@@ -232,9 +225,7 @@ void res_transport_put(struct span_writer *w, const char *initiator);
  * it is none of iSCSI, or cut off. */
 bool res_transport_take(struct span_reader *r, char name[SCSI_INITIATOR_MAX], bool *port);
 
-/* ---- for the rest of the room (reservation.c)
- * -----------------------------------------------------
- */
+/* ---- for the rest of the room (reservation.c) ---- */
 
 /* The volume's reservation, made and loaded when this is its first unit. `state_dir` NULL: it does
  * not outlive the process. Returns a share of it. Set-up only. */

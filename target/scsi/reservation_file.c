@@ -37,8 +37,7 @@ char *res_file_path(const char *state_dir, const uint8_t uuid[VOL_UUID_LEN])
 		hex + 12, hex + 16, hex + 20);
 }
 
-/* ---- text --------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 /* Names have no spaces (RFC 7143 4.2.7.1); should one have, it is written as %20. */
 static void put_name(FILE *f, const char *name)
@@ -191,8 +190,7 @@ struct res_state *res_file_parse(
 	return NULL;
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static int write_whole(int fd, const char *text)
 {
@@ -274,8 +272,7 @@ int res_file_save(const char *path, const char *text)
 	return err ? err : replace(path, beside, old, dir);
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static int read_text(const char *path, char **text, size_t *len)
 {

@@ -20,7 +20,7 @@ struct change {
 	bool changed;
 };
 
-/* ---- how it ends */
+/* ---- how it ends ---- */
 
 static void conflict(struct change *c)
 {
@@ -59,7 +59,7 @@ static void registrations_changed(struct change *c)
 	c->changed = true;
 }
 
-/* ---- unit attentions */
+/* ---- unit attentions ---- */
 
 static void note(struct change *c, const struct res_nexus *who, uint16_t code)
 {
@@ -75,7 +75,7 @@ static void note_others(struct change *c, uint16_t code)
 			note(c, &c->s->reg[i].who, code);
 }
 
-/* ---- parts that several have */
+/* ---- parts that several have ---- */
 
 static bool holder_is_there(const struct res_state *s)
 {
@@ -128,7 +128,7 @@ static bool check_key(struct change *c)
 	return false;
 }
 
-/* ---- REGISTER and REGISTER AND IGNORE EXISTING KEY, SPC-4 5.13.7 */
+/* ---- REGISTER and REGISTER AND IGNORE EXISTING KEY, SPC-4 5.13.7 ---- */
 
 /* Sets, changes or removes the registration of one nexus. */
 static void register_one(struct change *c, const struct res_nexus *who)
@@ -225,7 +225,7 @@ static void apply_register(struct change *c, bool ignore)
 	registrations_changed(c);
 }
 
-/* ---- RESERVE, RELEASE, CLEAR */
+/* ---- RESERVE, RELEASE, CLEAR ---- */
 
 /* SPC-4 5.13.9 */
 static void apply_reserve(struct change *c)
@@ -267,7 +267,7 @@ static void apply_clear(struct change *c)
 	registrations_changed(c);
 }
 
-/* ---- PREEMPT and PREEMPT AND ABORT, SPC-4 5.13.11.2.4 */
+/* ---- PREEMPT and PREEMPT AND ABORT, SPC-4 5.13.11.2.4 ---- */
 
 /* Whether the key stands for this registrant; 0: for all of them. */
 static bool key_names(uint64_t key, const struct res_registrant *reg)
@@ -358,7 +358,7 @@ static void apply_preempt(struct change *c)
 		note_others(c, UA_RESERVATIONS_RELEASED);
 }
 
-/* ---- REGISTER AND MOVE, SPC-4 5.13.8 */
+/* ---- REGISTER AND MOVE, SPC-4 5.13.8 ---- */
 
 static bool check_move(struct change *c, struct res_nexus *to)
 {
@@ -406,7 +406,7 @@ static void apply_move(struct change *c)
 	registrations_changed(c);
 }
 
-/* ---- REPLACE LOST RESERVATION, SPC-4 5.13.11.3 */
+/* ---- REPLACE LOST RESERVATION, SPC-4 5.13.11.3 ---- */
 
 static void apply_replace(struct change *c)
 {
@@ -431,7 +431,7 @@ static void apply_replace(struct change *c)
 	c->s->lost = false;
 }
 
-/* ---- RESERVE and RELEASE of SPC-2 */
+/* ---- RESERVE and RELEASE of SPC-2 ---- */
 
 /* SPC-4 5.13.3: whom a persistent reservation lets in anyway is answered as if all were well. */
 static bool compatible(const struct change *c)
@@ -474,7 +474,7 @@ static void apply_leave(struct change *c)
 	c->changed = true;
 }
 
-/* ---- all of them */
+/* ---- all of them ---- */
 
 static void apply_out(struct change *c)
 {

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- names */
+/* ---- names ---- */
 
 void res_nexus_name(struct res_nexus *name, const struct scsi_nexus *nexus)
 {
@@ -29,7 +29,7 @@ bool res_nexus_same(const struct res_nexus *a, const struct res_nexus *b)
 	return !strcmp(a->initiator, b->initiator) && !strcmp(a->target, b->target);
 }
 
-/* ---- memory */
+/* ---- memory ---- */
 
 static struct res_state *state_room(unsigned registrants)
 {
@@ -90,7 +90,7 @@ void res_state_free(struct res_state *dead, const struct res_state *alive)
 	free(dead);
 }
 
-/* ---- registrants */
+/* ---- registrants ---- */
 
 struct res_registrant *res_state_add(struct res_state *s, const struct res_nexus *who, uint64_t key)
 {
@@ -122,7 +122,7 @@ bool res_state_holds(const struct res_state *s, const struct res_registrant *reg
 	return s->type && (res_type_all(s->type) || reg->holds); /* SPC-4 5.13.10 */
 }
 
-/* ---- notes */
+/* ---- notes ---- */
 
 /* Takes the oldest out; whoever had it before still has. */
 static void drop_oldest(struct res_state *s)
@@ -149,7 +149,7 @@ bool res_state_note(struct res_state *s, const struct res_nexus *who, uint16_t c
 	return true;
 }
 
-/* ---- what a nexus must pass */
+/* ---- what a nexus must pass ---- */
 
 bool res_type_valid(uint8_t type)
 {

@@ -40,7 +40,7 @@ struct scsi_sanitize {
 	struct scsi_everywhere everywhere;
 };
 
-/* ---- the state that all loops see */
+/* ---- the state that all loops see ---- */
 
 static void publish(const struct scsi_lun *lun, uint32_t state)
 {
@@ -112,7 +112,7 @@ static void publish_progress(const struct scsi_sanitize *s)
 	publish(s->lun, SANITIZE_RUNNING | (uint32_t)(over / (whole / 65536 + 1)));
 }
 
-/* ---- the end */
+/* ---- the end ---- */
 
 static void waiter_end(struct scsi_sanitize *s, bool good)
 {
@@ -176,7 +176,7 @@ static void record(struct scsi_sanitize *s, int (*run)(struct loop_io *call),
 	loop_io_submit(s->loop, &s->call);
 }
 
-/* ---- the pieces */
+/* ---- the pieces ---- */
 
 static void piece_next(struct scsi_sanitize *s);
 
@@ -277,7 +277,7 @@ static void piece_due(struct loop_timer *timer)
 	piece_next(container_of(timer, struct scsi_sanitize, timer));
 }
 
-/* ---- the beginning: nothing that was admitted before may land later */
+/* ---- the beginning: nothing that was admitted before may land later ---- */
 
 static void drain(struct scsi_sanitize *s);
 
@@ -370,7 +370,7 @@ void scsi_sanitize_begin(struct scsi_task *task, const struct scsi_sanitize_plan
 	record(s, record_run, recorded);
 }
 
-/* ---- the end of the server */
+/* ---- the end of the server ---- */
 
 bool scsi_lun_stop(struct scsi_lun *lun)
 {

@@ -74,7 +74,7 @@ void scsi_task_submit_inner(
 	m->inside--;
 }
 
-/* ---- giving it back */
+/* ---- giving it back ---- */
 
 static void task_give_back(struct scsi_task *task)
 {
@@ -138,7 +138,7 @@ void scsi_task_release(struct scsi_task *task)
 		loop_buf_put(task->nexus->loop, own_take(task->in_buf));
 }
 
-/* ---- how it ends */
+/* ---- how it ends ---- */
 
 void scsi_task_good(struct scsi_task *task)
 {
@@ -255,7 +255,7 @@ void scsi_task_fail_errno(struct scsi_task *task, int err)
 	}
 }
 
-/* ---- data-out */
+/* ---- data-out ---- */
 
 void scsi_task_want(struct scsi_task *task, uint32_t len, void (*next)(struct scsi_task *task))
 {
@@ -336,7 +336,7 @@ uint64_t scsi_task_match_out(
 	return done;
 }
 
-/* ---- abort: SAM-5 7 and 6.3.4 */
+/* ---- abort: SAM-5 7 and 6.3.4 ---- */
 
 void scsi_task_abort(struct scsi_task *task)
 {
@@ -361,7 +361,7 @@ void scsi_task_abort(struct scsi_task *task)
 	m->inside--;
 }
 
-/* ---- the volume */
+/* ---- the volume ---- */
 
 bool scsi_task_work(struct scsi_task *task, uint32_t len)
 {
@@ -446,7 +446,7 @@ void scsi_task_io_go(struct scsi_task *task, void (*next)(struct scsi_task *task
 	vol_submit(task->chan, &task->io);
 }
 
-/* ---- data-in of a few bytes */
+/* ---- data-in of a few bytes ---- */
 
 bool scsi_reply_begin(struct scsi_task *task, struct span_writer *w)
 {

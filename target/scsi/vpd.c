@@ -44,7 +44,7 @@ static void vpd_serial(const struct scsi_task *task, struct span_writer *w)
 	span_put(w, task->lun->serial, strlen(task->lun->serial));
 }
 
-/* ---- SPC-4 7.8.6: designators */
+/* ---- SPC-4 7.8.6: designators ---- */
 
 enum { ASSOCIATED_UNIT = 0x00, ASSOCIATED_PORT = 0x10, ASSOCIATED_TARGET = 0x20 };
 enum { CODE_BINARY = 1, CODE_ASCII = 2, CODE_UTF8 = 3 };
@@ -100,7 +100,7 @@ static void vpd_identity(const struct scsi_task *task, struct span_writer *w)
 	put_name(w, ASSOCIATED_TARGET, target->iqn);
 }
 
-/* ---- what the unit can do */
+/* ---- what the unit can do ---- */
 
 /* SPC-4 7.8.7 */
 static void vpd_extended(const struct scsi_task *task, struct span_writer *w)

@@ -21,7 +21,7 @@ uint64_t load_random(uint64_t *state)
 	return x * 0x2545f4914f6cdd1dULL;
 }
 
-/* ---- which place comes next */
+/* ---- which place comes next ---- */
 
 static uint64_t scaled(uint64_t random, uint64_t count)
 {
@@ -69,7 +69,7 @@ bool lane_more(const struct lane *l)
 	return l->cursor < l->count;
 }
 
-/* ---- one command */
+/* ---- one command ---- */
 
 static void cdb_build(uint8_t cdb[16], const struct load *load, bool write, uint64_t chunk)
 {

@@ -51,7 +51,7 @@ void sess_complain(struct sess *s, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* ---- connection */
+/* ---- connection ---- */
 
 static int connect_first(const struct addrinfo *list)
 {
@@ -126,7 +126,7 @@ void sess_close(struct sess *s)
 	free(s->free_slots);
 }
 
-/* ---- sending */
+/* ---- sending ---- */
 
 bool sess_may_start(const struct sess *s)
 {
@@ -165,7 +165,7 @@ void sess_send(struct sess *s, uint8_t h[SESS_BHS], const void *data, uint32_t l
 	send_tail(s, data, len);
 }
 
-/* ---- what the target says */
+/* ---- what the target says ---- */
 
 /* Takes StatSN of a PDU that carries a status (RFC 7143 4.2.2.2). */
 static int take_stat_sn(struct sess *s, const uint8_t *h)
@@ -281,7 +281,7 @@ static int pdu_end(struct sess *s, const uint8_t *h)
 	}
 }
 
-/* ---- receiving: each step takes bytes at `p` and says how many; 0 asks for more */
+/* ---- receiving: each step takes bytes at `p` and says how many; 0 asks for more ---- */
 
 static int header_step(struct sess *s, const uint8_t *p, size_t left)
 {

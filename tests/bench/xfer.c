@@ -23,7 +23,7 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* ---- out */
+/* ---- out ---- */
 
 /* A sequence of Data-Out PDUs: bytes `off` to `off + len` (RFC 7143 11.7). */
 static void burst_send(
@@ -86,7 +86,7 @@ struct task *xfer_start(
 	return t;
 }
 
-/* ---- in */
+/* ---- in ---- */
 
 static struct task *task_find(struct sess *s, const uint8_t *h, bool write)
 {

@@ -33,7 +33,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-/* ---- what comes back ------------------------------------------------------------------------- */
+/* ---- what comes back ---- */
 
 static void read_answer(const uint8_t *p, uint32_t data_len)
 {
@@ -75,7 +75,7 @@ static void turn(struct world *w)
 	read_answers();
 }
 
-/* ---- what we send ---------------------------------------------------------------------------- */
+/* ---- what we send ---- */
 
 static void log_in(enum start start)
 {

@@ -55,8 +55,7 @@ const struct store_case store_cases[] = {
 };
 const unsigned store_case_count = own_array_len(store_cases);
 
-/* ---- the bare store ----------------------------------------------------------------------------
- */
+/* ---- the bare store ---- */
 
 struct bare_log bare_log;
 static uint8_t bare_data[CASE_SIZE];
@@ -98,8 +97,7 @@ const struct vol_part_ops case_bare_ops = {
 	.submit = bare_submit,
 };
 
-/* ---- folders -----------------------------------------------------------------------------------
- */
+/* ---- folders ---- */
 
 bool case_dir(enum case_place place, char dir[64])
 {
@@ -132,8 +130,7 @@ void case_dir_remove(const char *dir)
 	rmdir(dir);
 }
 
-/* ---- loop devices ------------------------------------------------------------------------------
- */
+/* ---- loop devices ---- */
 
 static int loopdev_bind(const char *device, int backing, uint32_t block_size)
 {
@@ -177,8 +174,7 @@ static int loopdev_open(struct env *env)
 	return fd < 0 ? -1 : fd;
 }
 
-/* ---- one row set up ----------------------------------------------------------------------------
- */
+/* ---- one row set up ---- */
 
 bool env_open(struct env *env)
 {

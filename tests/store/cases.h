@@ -59,8 +59,7 @@ void env_free(struct env *env);
 void env_close(struct env *env);
 bool env_open(struct env *env);
 
-/* ---- the bare store: memory of CASE_SIZE, that knows READ, WRITE and FLUSH only
- * ------------------ */
+/* ---- the bare store: memory of CASE_SIZE, that knows READ, WRITE and FLUSH only ---- */
 
 #define BARE_LOG_MAX 4096
 

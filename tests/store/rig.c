@@ -83,8 +83,7 @@ void rig_call(struct rig *rig, void (*fn)(struct rig *rig, void *arg), void *arg
 	sem_destroy(&c.sem);
 }
 
-/* ---- channels and buffers ----------------------------------------------------------------------
- */
+/* ---- channels and buffers ---- */
 
 struct chan_args {
 	struct vol *vol;
@@ -150,8 +149,7 @@ void rig_buf_put(struct rig *rig, struct loop_buf *buf)
 	rig_call(rig, buf_put_run, buf);
 }
 
-/* ---- requests ----------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 static void req_done(struct vol_io *io, int res)
 {

@@ -116,8 +116,7 @@ static int req_run(struct sim *s, enum vol_op op, uint64_t off, uint64_t len, ui
 	return r.res;
 }
 
-/* ---- error -------------------------------------------------------------------------------------
- */
+/* ---- error ---- */
 
 static void test_error_op(void **state)
 {
@@ -188,8 +187,7 @@ static void test_options_refused(void **state)
 	}
 }
 
-/* ---- delay -------------------------------------------------------------------------------------
- */
+/* ---- delay ---- */
 
 static void test_delay(void **state)
 {
@@ -214,8 +212,7 @@ static void test_delay(void **state)
 	assert_int_equal(sim_next_timer_ms(s->loop), -1);
 }
 
-/* ---- stats -------------------------------------------------------------------------------------
- */
+/* ---- stats ---- */
 
 static void test_stats(void **state)
 {
@@ -271,8 +268,7 @@ static void test_stats_buckets(void **state)
 	assert_int_equal(stats_bucket(UINT64_MAX), STATS_BUCKETS - 1);
 }
 
-/* ---- emulation ---------------------------------------------------------------------------------
- */
+/* ---- emulation ---- */
 
 static void bare_expect(unsigned i, enum vol_op op, uint64_t off, uint64_t len)
 {
@@ -319,8 +315,7 @@ static void test_emulated_zero(void **state)
 			sim_data[i], i < 4096 || (i >= 512 && i < 1024 + (2 << 20)) ? 0 : 0x99);
 }
 
-/* ---- the descriptor stores when the kernel says no
- * ------------------------------------------------ */
+/* ---- the descriptor stores when the kernel says no ---- */
 
 static void file_open_on(struct sim *s, enum vol_cache cache)
 {
@@ -473,8 +468,7 @@ static void test_bounce_busy(void **state)
 	assert_int_equal(req_run(s, VOL_WRITE, 0, 1 << 20, 0), 0);
 }
 
-/* ---- broken promises ---------------------------------------------------------------------------
- */
+/* ---- broken promises ---- */
 
 /* The signal that ends a process which submits this. */
 static int death_of(struct sim *s, enum vol_op op, uint64_t off, uint64_t len, unsigned iovcnt)

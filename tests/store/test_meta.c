@@ -74,8 +74,7 @@ static size_t get(const char *path, char text[512])
 	return (size_t)n;
 }
 
-/* ---- text --------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 static void test_uuid_text(void **state)
 {
@@ -142,8 +141,7 @@ static void test_record_later(void **state)
 	assert_int_equal(meta_record_parse(text, len - 1, uuid), -EBADMSG);
 }
 
-/* ---- places ------------------------------------------------------------------------------------
- */
+/* ---- places ---- */
 
 static void test_made_once(void **state)
 {

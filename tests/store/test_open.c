@@ -78,8 +78,7 @@ static void make_file(const char *path, off_t size)
 	assert_int_equal(ftruncate(fd, size), 0);
 }
 
-/* ---- making ------------------------------------------------------------------------------------
- */
+/* ---- making ---- */
 
 static void test_made(void **state)
 {
@@ -198,8 +197,7 @@ static void test_readonly_missing(void **state)
 	assert_int_equal(access(p->path, F_OK), -1);
 }
 
-/* ---- owners ------------------------------------------------------------------------------------
- */
+/* ---- owners ---- */
 
 static void test_second_volume(void **state)
 {
@@ -262,8 +260,7 @@ static void test_copied_record(void **state)
 	vol_close(vol);
 }
 
-/* ---- identity ----------------------------------------------------------------------------------
- */
+/* ---- identity ---- */
 
 static void test_moved(void **state)
 {
@@ -300,8 +297,7 @@ static void test_torn_record(void **state)
 	vol_close(open_vol(p));
 }
 
-/* ---- the file is changed under us
- * ---------------------------------------------------------------- */
+/* ---- the file is changed under us ---- */
 
 static void with_engines(struct place *p, void (*run)(struct place *p, struct rig *rig))
 {

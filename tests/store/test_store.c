@@ -60,8 +60,7 @@ static void fill_random(uint8_t *p, size_t len, uint64_t *seed)
 	}
 }
 
-/* ---- against a model ---------------------------------------------------------------------------
- */
+/* ---- against a model ---- */
 
 #define MODEL_IO_MAX (192u << 10)
 
@@ -208,8 +207,7 @@ static void test_model(void **state)
 	free(m.data);
 }
 
-/* ---- many at once ------------------------------------------------------------------------------
- */
+/* ---- many at once ---- */
 
 #define DEPTH 64u
 
@@ -271,8 +269,7 @@ static void test_large(void **state)
 	free(in);
 }
 
-/* ---- two loops ---------------------------------------------------------------------------------
- */
+/* ---- two loops ---- */
 
 struct half {
 	struct env *env;
@@ -317,8 +314,7 @@ static void test_two_loops(void **state)
 	assert_true(a.good && b.good);
 }
 
-/* ---- space -------------------------------------------------------------------------------------
- */
+/* ---- space ---- */
 
 /* Bytes that the volume's file takes, or 0 where there is none. */
 static uint64_t space(const struct env *env)
@@ -474,8 +470,7 @@ static void test_extents(void **state)
 	expect_extents(env, 0, 3 << 20, false);
 }
 
-/* ---- what it says of itself --------------------------------------------------------------------
- */
+/* ---- what it says of itself ---- */
 
 static void test_info(void **state)
 {
@@ -547,8 +542,7 @@ static void test_block_resize(void **state)
 	assert_int_equal(vol_info(env->vol).size, CASE_SIZE);
 }
 
-/* ---- rows and tests ----------------------------------------------------------------------------
- */
+/* ---- rows and tests ---- */
 
 static bool any_row(const struct store_case *row)
 {

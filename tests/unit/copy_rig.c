@@ -5,7 +5,7 @@
 
 static uint8_t data[1u << 20];
 
-/* ---- a box with two units */
+/* ---- a box with two units ---- */
 
 static void reopen(struct tp *tp, void (*change)(struct rig *r), struct rig *r)
 {
@@ -81,7 +81,7 @@ void rig_free(struct rig **r)
 	free(*r);
 }
 
-/* ---- parameter lists */
+/* ---- parameter lists ---- */
 
 void list_begin(struct rig *r, uint8_t id, uint8_t usage)
 {

@@ -8,7 +8,7 @@ static struct tp *tp_of(const struct scsi_nexus *nexus, unsigned n)
 	return container_of(nexus - n, struct tp, nexus[0]);
 }
 
-/* ---- the two functions of the port */
+/* ---- the two functions of the port ---- */
 
 static void give_now(struct tp_cmd *c)
 {
@@ -67,7 +67,7 @@ static void port_done(struct scsi_task *task)
 
 static const struct scsi_port_ops port_ops = { .get_data = port_get_data, .done = port_done };
 
-/* ---- the box */
+/* ---- the box ---- */
 
 static struct loop *tp_loop_new(const struct tp_conf *conf, unsigned index)
 {
@@ -221,7 +221,7 @@ void tp_free(struct tp *tp)
 	free(tp);
 }
 
-/* ---- commands */
+/* ---- commands ---- */
 
 void tp_clean(struct tp_cmd *c)
 {
@@ -268,7 +268,7 @@ void tp_exec(struct tp *tp, struct tp_cmd *c, const uint8_t *cdb, size_t len, ui
 	assert_false(c->task.aborted);
 }
 
-/* ---- what is expected */
+/* ---- what is expected ---- */
 
 void tp_assert_good(const struct tp_cmd *c, const char *file, int line)
 {
@@ -323,7 +323,7 @@ void tp_assert_info(const struct tp_cmd *c, uint32_t info, const char *file, int
 	_fail(file, line);
 }
 
-/* ---- reads and writes */
+/* ---- reads and writes ---- */
 
 static void cdb10(uint8_t *cdb, uint8_t opcode, uint32_t lba, uint16_t blocks)
 {

@@ -97,7 +97,7 @@ static inline void tp_box_free(struct tp **tp)
 	tp_free(*tp);
 }
 
-/* ---- what is expected */
+/* ---- what is expected ---- */
 
 void tp_assert_good(const struct tp_cmd *c, const char *file, int line);
 void tp_assert_sense(

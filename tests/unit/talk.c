@@ -179,7 +179,7 @@ int tear_down(void **state)
 	return 0;
 }
 
-/* ---- saying and hearing --------------------------------------------------------------------- */
+/* ---- saying and hearing ---- */
 
 static char *to_wire(const char *text)
 {

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-/* ---- digests -------------------------------------------------------------------------------- */
+/* ---- digests ---- */
 
 static void digest_is(enum chap_algorithm algorithm, uint8_t id, const char *secret,
 	const uint8_t *challenge, size_t len, const char *want)
@@ -61,7 +61,7 @@ static void test_digests(void **state)
 	}
 }
 
-/* ---- binary values -------------------------------------------------------------------------- */
+/* ---- binary values ---- */
 
 static void test_binary(void **state)
 {
@@ -113,7 +113,7 @@ static void test_binary(void **state)
 	}
 }
 
-/* ---- the exchange --------------------------------------------------------------------------- */
+/* ---- the exchange ---- */
 
 #define USER   "alice"
 #define SECRET "correct horse battery"
@@ -399,7 +399,7 @@ static void test_user_is_text(void **state)
 	}
 }
 
-/* ---- what wrong secrets cost ---------------------------------------------------------------- */
+/* ---- what wrong secrets cost ---- */
 
 static const uint8_t v4_one[16] = { [10] = 0xff, [11] = 0xff, [12] = 192, [13] = 0, [15] = 1 };
 static const uint8_t v4_two[16] = { [10] = 0xff, [11] = 0xff, [12] = 192, [13] = 0, [15] = 2 };

@@ -22,7 +22,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* ---- be.h ------------------------------------------------------------------------------------ */
+/* ---- be.h ---- */
 
 static void test_be_round_trip(void **state)
 {
@@ -67,7 +67,7 @@ static void test_be_fields_have_no_padding(void **state)
 	assert_true(be64_get(&w.d) == UINT64_MAX - 1);
 }
 
-/* ---- span.h ---------------------------------------------------------------------------------- */
+/* ---- span.h ---- */
 
 static void test_span_reads_to_its_end_and_not_further(void **state)
 {
@@ -135,7 +135,7 @@ static void test_span_patches_inside_the_room(void **state)
 	assert_int_equal(span_stored(&w), 0);
 }
 
-/* ---- list.h ---------------------------------------------------------------------------------- */
+/* ---- list.h ---- */
 
 struct item {
 	int value;
@@ -187,7 +187,7 @@ static void test_list_order(void **state)
 	assert_int_equal(list_digits(&a), 1);
 }
 
-/* ---- own.h ----------------------------------------------------------------------------------- */
+/* ---- own.h ---- */
 
 static void test_own_scope_ends_ownership(void **state)
 {
@@ -219,7 +219,7 @@ static void test_own_scope_ends_ownership(void **state)
 	assert_null(own_strdup(NULL));
 }
 
-/* ---- log.h ----------------------------------------------------------------------------------- */
+/* ---- log.h ---- */
 
 struct capture {
 	int saved; /* the real standard error */
@@ -303,7 +303,7 @@ static void test_log_level_and_limit(void **state)
 	assert_true(log_limit_ok(&limit));
 }
 
-/* ---- stat.h ---------------------------------------------------------------------------------- */
+/* ---- stat.h ---- */
 
 static void *count_some(void *arg)
 {
@@ -328,7 +328,7 @@ static void test_stat_sums_over_threads(void **state)
 	assert_non_null(stat_name(STAT_COUNT - 1));
 }
 
-/* ---- own_assert ------------------------------------------------------------------------------ */
+/* ---- own_assert ---- */
 
 static void test_own_assert_aborts(void **state)
 {
@@ -346,8 +346,7 @@ static void test_own_assert_aborts(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
-/* ---- crc32c.h: the examples of RFC 7143 B.4 -----------------------------------------------------
- */
+/* ---- crc32c.h: the examples of RFC 7143 B.4 ---- */
 
 static void assert_digest(const uint8_t *p, size_t len, const char *wire)
 {

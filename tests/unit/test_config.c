@@ -439,8 +439,7 @@ static void test_many(void **state)
 	assert_string_equal(errors[0].text, "t:1: has a NUL byte; is this a text file?");
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 static void test_include(void **state)
 {

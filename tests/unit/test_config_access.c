@@ -15,8 +15,7 @@ static void close_file(FILE **f)
 		fclose(*f);
 }
 
-/* ---- secrets ------------------------------------------------------------------------------------
- */
+/* ---- secrets ---- */
 
 #define AUTH "discovery_auth = {\n@\n};"
 
@@ -233,8 +232,7 @@ static void test_secret_in_shared_file(void **state)
 	cfg_free(read_main(0, NULL));
 }
 
-/* ---- who comes from where ----------------------------------------------------------------------
- */
+/* ---- who comes from where ---- */
 
 static void test_access(void **state)
 {

@@ -74,7 +74,7 @@ struct box {
 static void actor_begin(struct actor *a);
 static void actor_end(struct actor *a);
 
-/* ---- the port */
+/* ---- the port ---- */
 
 static void give(struct loop_hook *hook)
 {
@@ -187,7 +187,7 @@ static void good_over(struct actor *a)
 	actor_over(a);
 }
 
-/* ---- COMPARE AND WRITE of what was read and what shall be there */
+/* ---- COMPARE AND WRITE of what was read and what shall be there ---- */
 
 static void compare_over(struct actor *a)
 {
@@ -222,7 +222,7 @@ static void read_over(struct actor *a)
 		compare_over);
 }
 
-/* ---- stamps */
+/* ---- stamps ---- */
 
 static void stamp_read(struct actor *a)
 {
@@ -246,7 +246,7 @@ static void stamp_write(struct actor *a)
 	actor_send(a, 0x8a, 0, LBA_STAMP, 2, 0, 2 * BLOCK, stamp_written);
 }
 
-/* ---- the actors */
+/* ---- the actors ---- */
 
 /* Bit `rounds` of the actor's own 128 bytes. */
 static void set_begin(struct actor *a)
@@ -322,7 +322,7 @@ static void actor_start(struct loop_post *post)
 		actor_begin(a);
 }
 
-/* ---- the box */
+/* ---- the box ---- */
 
 static void *thread_run(void *arg)
 {

@@ -67,7 +67,7 @@ static void assert_answer(enum keys_stage stage, bool discovery, const char *tex
 	assert_out(&out, want);
 }
 
-/* ---- one key at a time ---------------------------------------------------------------------- */
+/* ---- one key at a time ---- */
 
 struct offer {
 	const char *text, *answer;
@@ -227,7 +227,7 @@ static void test_irrelevant(void **state)
 		"FirstBurstLength=65536|InitialR2T=No|ImmediateData=No|");
 }
 
-/* ---- whole negotiations --------------------------------------------------------------------- */
+/* ---- whole negotiations ---- */
 
 /* What open-iscsi offers, with the parameters that come of it. */
 static void test_a_whole_negotiation(void **state)
@@ -317,7 +317,7 @@ static void test_a_key_is_said_once(void **state)
 	keys_text_free(&out);
 }
 
-/* ---- malformed ------------------------------------------------------------------------------ */
+/* ---- malformed ---- */
 
 #define LETTERS_63 "Abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk"
 
@@ -433,7 +433,7 @@ static void test_random_text(void **state)
 	}
 }
 
-/* ---- names ---------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 static void test_names(void **state)
 {

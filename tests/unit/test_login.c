@@ -7,7 +7,7 @@
 #include "target/iscsi/binary.h"
 #include "target/iscsi/login_chap.h"
 
-/* ---- logins --------------------------------------------------------------------------------- */
+/* ---- logins ---- */
 
 static void test_operational_stage_to_full(void **state)
 {
@@ -120,7 +120,7 @@ static void test_text_between_the_parts_of_an_answer(void **state)
 	hear_refusal(LOGIN_INITIATOR_ERROR);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------- */
+/* ---- refusals ---- */
 
 static void test_refused_at_once(void **state)
 {
@@ -241,7 +241,7 @@ static void test_refused_in_the_second_request(void **state)
 	}
 }
 
-/* ---- secrets -------------------------------------------------------------------------------- */
+/* ---- secrets ---- */
 
 #define CHALLENGE "CHAP_A=7|CHAP_I=%u|CHAP_C=%66s"
 
@@ -421,7 +421,7 @@ static void test_whose_secret(void **state)
 	chap_auth_free(auth);
 }
 
-/* ---- limits --------------------------------------------------------------------------------- */
+/* ---- limits ---- */
 
 static void test_too_much_text(void **state)
 {

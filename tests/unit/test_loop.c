@@ -10,8 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-/* ---- the two ends of a connection ---------------------------------------------------------------
- */
+/* ---- the two ends of a connection ---- */
 
 struct end {
 	struct loop_stream s;
@@ -238,8 +237,7 @@ static void push_all(struct fx *fx, struct end *e, const uint8_t *p, size_t len)
 	assert_int_equal(e->in_len, want);
 }
 
-/* ---- streams
- * ------------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 static void both_ways(struct fx *fx, bool tcp)
 {
@@ -512,8 +510,7 @@ static void test_close_inside_callbacks(struct fx *fx)
 	end_free(fx, e);
 }
 
-/* ---- receive buffers
- * ------------------------------------------------------------------------------- */
+/* ---- receive buffers ---- */
 
 static void test_receive_buffers_run_out_and_come_back(struct fx *fx)
 {
@@ -549,8 +546,7 @@ static void test_receive_buffers_run_out_and_come_back(struct fx *fx)
 	free(out);
 }
 
-/* ---- idle
- * ------------------------------------------------------------------------------------------ */
+/* ---- idle ---- */
 
 static void stop_now(struct loop_timer *timer)
 {
@@ -591,8 +587,7 @@ static void test_idle_is_asleep(struct fx *fx)
 		end_free(fx, ends[i]);
 }
 
-/* ---- listeners
- * -------------------------------------------------------------------------------------- */
+/* ---- listeners ---- */
 
 struct door {
 	struct loop_listener l;

@@ -11,8 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* ---- timers
- * -------------------------------------------------------------------------------------- */
+/* ---- timers ---- */
 
 struct alarm {
 	struct loop_timer t;
@@ -154,8 +153,7 @@ static void test_timers_at_random(struct fx *fx)
 	assert_int_equal(sim_next_timer_ms(fx->loop), -1);
 }
 
-/* ---- hooks
- * ---------------------------------------------------------------------------------------- */
+/* ---- hooks ---- */
 
 struct hooked {
 	struct loop_hook h;
@@ -196,8 +194,7 @@ static void test_hooks_run_once_at_turn_end(struct fx *fx)
 	assert_int_equal(c.ran, 21);
 }
 
-/* ---- finished requests
- * -------------------------------------------------------------------------------- */
+/* ---- finished requests ---- */
 
 struct quick {
 	struct loop_io io;
@@ -234,8 +231,7 @@ static void test_finished_comes_later_once(struct fx *fx)
 	assert_int_equal(q.done, before);
 }
 
-/* ---- posts
- * --------------------------------------------------------------------------------------------- */
+/* ---- posts ---- */
 
 #define POSTERS 4u
 #define POSTS   2000u
@@ -378,8 +374,7 @@ static void test_stop_from_another_thread(struct fx *fx)
 	assert_int_equal(loop_index(fx->loop), fx->opts.index);
 }
 
-/* ---- data buffers
- * ------------------------------------------------------------------------------------------ */
+/* ---- data buffers ---- */
 
 static void test_data_buffers_keep_to_their_limit(struct fx *fx)
 {
@@ -453,8 +448,7 @@ static void test_data_buffers_at_random(struct fx *fx)
 		loop_buf_put(fx->loop, out[i]);
 }
 
-/* ---- which engine
- * -------------------------------------------------------------------------------------------- */
+/* ---- which engine ---- */
 
 /* This program again, in a process that may not use io_uring, as in many containers: 0 when the
  * loop falls back by itself, and fails when io_uring was demanded. */

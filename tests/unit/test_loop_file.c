@@ -88,8 +88,7 @@ static uint8_t *pages(size_t len, unsigned seed)
 	return p;
 }
 
-/* ---- what holds for every file
- * ---------------------------------------------------------------------- */
+/* ---- what holds for every file ---- */
 
 static void some_of_everything(struct fx *fx, int fd)
 {
@@ -219,8 +218,7 @@ static void test_many_direct(struct fx *fx)
 	many(fx, fd);
 }
 
-/* ---- errors
- * ---------------------------------------------------------------------------------------------- */
+/* ---- errors ---- */
 
 static void errors(struct fx *fx, int flags)
 {
@@ -266,8 +264,7 @@ static void test_errors_direct(struct fx *fx)
 	errors(fx, O_DIRECT);
 }
 
-/* ---- calls that block
- * --------------------------------------------------------------------------------------- */
+/* ---- calls that block ---- */
 
 static pthread_t call_loop;
 static atomic_uint call_now, call_most;
@@ -302,8 +299,7 @@ static void test_calls_run_elsewhere_and_together(struct fx *fx)
 		assert_int_equal(r[i].res, 100 + i);
 }
 
-/* ---- the simulated engine
- * --------------------------------------------------------------------------------------- */
+/* ---- the simulated engine ---- */
 
 static void test_sim_holds_reorders_and_fails(struct fx *fx)
 {

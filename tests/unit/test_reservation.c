@@ -15,7 +15,7 @@ static const struct tp_conf slow = { .layer = "delay", .options = "ms=50" };
 
 #define OTHER "iqn.2026-11.kura.test:b,i,0x00023d00000b"
 
-/* ---- registering */
+/* ---- registering ---- */
 
 static void test_register(void **state)
 {
@@ -74,7 +74,7 @@ static void test_wrong_lists(void **state)
 	EXPECT_KEYS(tp, 1, 1);
 }
 
-/* ---- reserving */
+/* ---- reserving ---- */
 
 static void test_reserve_and_release(void **state)
 {
@@ -170,7 +170,7 @@ static void test_clear(void **state)
 	assert_int_equal(pr_attention(tp, 2), 0);
 }
 
-/* ---- preempting */
+/* ---- preempting ---- */
 
 static void test_preempt_reservation(void **state)
 {
@@ -250,7 +250,7 @@ static void test_preempt_all_registrants(void **state)
 	assert_int_equal(pr_attention(tp, 2), 0);
 }
 
-/* ---- preempting and aborting */
+/* ---- preempting and aborting ---- */
 
 static uint8_t stamp[512];
 
@@ -343,7 +343,7 @@ static void test_preempt_each_other(void **state)
 	assert_int_equal(write_a.task.aborted + write_b.task.aborted, 1);
 }
 
-/* ---- names of other nexuses */
+/* ---- names of other nexuses ---- */
 
 static uint32_t put_id(uint8_t *p, const char *name)
 {
@@ -488,7 +488,7 @@ static void test_many_registrants(void **state)
 	assert_int_equal(be32_load(c.task.in_data + 4), RES_REGISTRANTS_MAX * (24 + 4 + 44));
 }
 
-/* ---- who comes and goes */
+/* ---- who comes and goes ---- */
 
 static void test_registration_survives_the_session(void **state)
 {
@@ -538,7 +538,7 @@ static void test_attention_waits_for_the_absent(void **state)
 	assert_int_equal(pr_attention(tp, 2), 0);
 }
 
-/* ---- RESERVE and RELEASE of SPC-2 */
+/* ---- RESERVE and RELEASE of SPC-2 ---- */
 
 #define RESERVE6 0x16
 #define RELEASE6 0x17

@@ -129,7 +129,7 @@ static void test_every_row_is_in_the_table(void **state)
 	assert_int_equal(missing, 0);
 }
 
-/* ---- one command, sent with lengths of zero so that it does as little as it can */
+/* ---- one command, sent with lengths of zero so that it does as little as it can ---- */
 
 /* Write-protected, so that what is let pass goes no further. */
 static const struct tp_conf conf = { .readonly = true, .removable = true, .thin = true };
@@ -233,7 +233,7 @@ static void test_reserve6(void **state)
 	}
 }
 
-/* ---- PERSISTENT RESERVE OUT, SPC-4 table 66 */
+/* ---- PERSISTENT RESERVE OUT, SPC-4 table 66 ---- */
 
 static const struct {
 	enum res_action action;
@@ -278,7 +278,7 @@ static void test_persistent_reserve_out(void **state)
 				walk_out(i, types[t], n);
 }
 
-/* ---- lost reservations */
+/* ---- lost reservations ---- */
 
 static void spoil(const char *dir)
 {

@@ -7,7 +7,7 @@
 
 #include "common/own.h"
 
-/* ---- sense data */
+/* ---- sense data ---- */
 
 static void test_sense_fixed(void **state)
 {
@@ -54,7 +54,7 @@ static void test_sense_descriptor(void **state)
 	assert_memory_equal(b + 20, "\x02\x06\0\0\xcf\0\x02\0", 8);
 }
 
-/* ---- reserved bits */
+/* ---- reserved bits ---- */
 
 /* A CDB of the row that is good but for what the test does to it. */
 static void good_cdb(const struct scsi_command *cmd, uint8_t cdb[16])
@@ -175,7 +175,7 @@ static void test_short_cdb(void **state)
 	assert_field(&c, 6, -1);
 }
 
-/* ---- LUNs */
+/* ---- LUNs ---- */
 
 static const uint8_t lun_fields[][8] = {
 	{ 0x00, 0x01 },       /* peripheral, not mapped */
@@ -257,7 +257,7 @@ static void test_lun_well_known(void **state)
 	assert_sense(&c, 0x5, 0x20, 0x00);
 }
 
-/* ---- unit attentions */
+/* ---- unit attentions ---- */
 
 static void test_attention_of_a_new_nexus(void **state)
 {
@@ -327,7 +327,7 @@ static void test_attention_queue_is_bounded(void **state)
 	assert_good(&c);
 }
 
-/* ---- range, protection, medium */
+/* ---- range, protection, medium ---- */
 
 static void put_field(uint8_t *cdb, struct scsi_place at, uint64_t v)
 {

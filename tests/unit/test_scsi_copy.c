@@ -9,7 +9,7 @@
 
 static uint8_t data[1u << 20];
 
-/* ---- copies that go well */
+/* ---- copies that go well ---- */
 
 static void test_between_units(void **state)
 {
@@ -139,7 +139,7 @@ static void test_nothing_to_do(void **state)
 	assert_good(&zero);
 }
 
-/* ---- lists that are wrong */
+/* ---- lists that are wrong ---- */
 
 static void expect_list(struct rig *r, uint8_t asc, uint8_t ascq, int byte)
 {
@@ -237,7 +237,7 @@ static void test_long_header(void **state)
 	}
 }
 
-/* ---- copies that fail */
+/* ---- copies that fail ---- */
 
 static void expect_refused(
 	struct rig *r, uint8_t asc, uint8_t ascq, unsigned segment, unsigned byte)

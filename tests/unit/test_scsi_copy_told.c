@@ -6,7 +6,7 @@
 
 #include "common/own.h"
 
-/* ---- what is told of them */
+/* ---- what is told of them ---- */
 
 static void ask(struct rig *r, struct tp_cmd *c, uint8_t action, uint32_t id)
 {
@@ -146,7 +146,7 @@ static void test_parameters(void **state)
 	}
 }
 
-/* ---- copies that are stopped */
+/* ---- copies that are stopped ---- */
 
 static const struct tp_conf slow = { .blocks = BLOCKS, .layer = "delay", .options = "ms=20" };
 

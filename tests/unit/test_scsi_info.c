@@ -48,7 +48,7 @@ static void ask(struct tp *tp, struct tp_cmd *c, const uint8_t *cdb, size_t len,
 
 #define ASK(tp, c, at, width, least, ...) ask(tp, c, CDB_(__VA_ARGS__), at, width, least)
 
-/* ---- INQUIRY */
+/* ---- INQUIRY ---- */
 
 static void test_inquiry_standard(void **state)
 {
@@ -204,7 +204,7 @@ static void test_vpd_limits_of_a_thick_unit(void **state)
 	assert_int_equal(be64_load(p + 36), 0xffff);
 }
 
-/* ---- capacity */
+/* ---- capacity ---- */
 
 static void test_read_capacity(void **state)
 {
@@ -242,7 +242,7 @@ static void test_read_capacity_of_a_huge_unit(void **state)
 	assert_memory_equal(c.task.in_data + 4, "\xff\xff\xff\xff\0\0\x02\0", 8);
 }
 
-/* ---- GET LBA STATUS */
+/* ---- GET LBA STATUS ---- */
 
 static void test_lba_status(void **state)
 {
@@ -305,7 +305,7 @@ static void test_lba_status_of_many_runs(void **state)
 	assert_int_equal(be32_load(c.task.in_data), c.task.in_len - 4);
 }
 
-/* ---- REPORT LUNS */
+/* ---- REPORT LUNS ---- */
 
 static void test_report_luns(void **state)
 {
@@ -353,7 +353,7 @@ static void test_map_refuses(void **state)
 	scsi_target_free(target);
 }
 
-/* ---- modes */
+/* ---- modes ---- */
 
 static const uint8_t recovery[12] = { 0x01, 0x0a, 0x80 };
 static const uint8_t reconnect[16] = { 0x02, 0x0e };
@@ -426,7 +426,7 @@ static void test_mode_page_control(void **state)
 	assert_field(&c, 3, 7);
 }
 
-/* ---- REPORT SUPPORTED OPERATION CODES */
+/* ---- REPORT SUPPORTED OPERATION CODES ---- */
 
 static void test_report_all_opcodes(void **state)
 {

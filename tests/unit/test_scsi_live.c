@@ -81,7 +81,7 @@ static const struct tp_conf usual = { 0 };
 static const struct tp_conf slower = { .layer = "delay", .options = "ms=100" };
 static const struct tp_conf slow = { .layer = "delay", .options = "ms=20" };
 
-/* ---- changes, asked for on the loop of nexus `n` */
+/* ---- changes, asked for on the loop of nexus `n` ---- */
 
 static int add(struct rig *r, unsigned n, uint16_t number, struct scsi_lun *lun)
 {
@@ -152,7 +152,7 @@ static void expect_no_lun(struct rig *r, unsigned n, uint16_t number)
 	assert_sense(&c, 0x05, 0x25, 0x00);
 }
 
-/* ---- LUNs that come */
+/* ---- LUNs that come ---- */
 
 static void test_a_lun_comes(void **state)
 {
@@ -228,7 +228,7 @@ static void test_numbers_that_cannot_be(void **state)
 	assert_int_equal(r->done, 1);
 }
 
-/* ---- LUNs that go */
+/* ---- LUNs that go ---- */
 
 static void start_read(struct rig *r, unsigned n, struct tp_cmd *c, uint16_t number)
 {
@@ -363,7 +363,7 @@ static void test_a_reset_over_the_change(void **state)
 	assert_true(c.task.aborted);
 }
 
-/* ---- sizes */
+/* ---- sizes ---- */
 
 static uint64_t capacity(struct rig *r, unsigned n)
 {
@@ -426,7 +426,7 @@ static void test_a_unit_shrinks_behind_its_writes(void **state)
 	assert_sense(&after, 0x05, 0x21, 0x00);
 }
 
-/* ---- space */
+/* ---- space ---- */
 
 static const struct tp_conf full = {
 	.thin = true, .layer = "error", .options = "op=write errno=ENOSPC off=512K"

@@ -62,7 +62,7 @@ struct box {
 static void job_start(struct job *j);
 static void worker_go_on(struct worker *w);
 
-/* ---- the port */
+/* ---- the port ---- */
 
 static void give(struct loop_hook *hook)
 {
@@ -150,7 +150,7 @@ static void job_start(struct job *j)
 	scsi_task_submit(&w->nexus, &j->task);
 }
 
-/* ---- changes, all of them asked for by the first worker */
+/* ---- changes, all of them asked for by the first worker ---- */
 
 static void change_done(struct scsi_change *change)
 {

@@ -274,7 +274,7 @@ static void test_wce(void **state)
 	unlink(sidecar);
 }
 
-/* ---- PREVENT ALLOW MEDIUM REMOVAL */
+/* ---- PREVENT ALLOW MEDIUM REMOVAL ---- */
 
 static void eject(struct tp *tp, struct tp_cmd *c)
 {

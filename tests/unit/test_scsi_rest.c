@@ -8,7 +8,7 @@
 
 #define ROOM 65536u
 
-/* ---- LOG SENSE */
+/* ---- LOG SENSE ---- */
 
 static const uint8_t *log_page(struct tp *tp, struct tp_cmd *c, uint8_t page, uint8_t subpage)
 {
@@ -69,7 +69,7 @@ static void test_log_provisioning(void **state)
 	assert_true(be32_load(p + 4) >= 1 && be32_load(p + 4) <= 2048);
 }
 
-/* ---- SEND and RECEIVE DIAGNOSTIC */
+/* ---- SEND and RECEIVE DIAGNOSTIC ---- */
 
 static void self_test(struct tp *tp, struct tp_cmd *c, uint8_t flags)
 {
@@ -152,7 +152,7 @@ static void test_diagnostic_pages(void **state)
 	assert_field(&c, 3, 7);
 }
 
-/* ---- READ and WRITE BUFFER */
+/* ---- READ and WRITE BUFFER ---- */
 
 static void test_buffer_data(void **state)
 {
@@ -238,7 +238,7 @@ static void test_buffer_wrong(void **state)
 	assert_field(&c, 3, 7);
 }
 
-/* ---- timestamps */
+/* ---- timestamps ---- */
 
 static void test_timestamp(void **state)
 {
@@ -272,7 +272,7 @@ static void test_timestamp(void **state)
 	assert_good(&c);
 }
 
-/* ---- READ DEFECT DATA */
+/* ---- READ DEFECT DATA ---- */
 
 static void test_defects(void **state)
 {

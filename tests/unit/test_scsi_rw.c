@@ -120,7 +120,7 @@ static void test_zero_blocks(void **state)
 	}
 }
 
-/* ---- residuals */
+/* ---- residuals ---- */
 
 static void test_read_into_less_and_more_room(void **state)
 {
@@ -174,7 +174,7 @@ static void test_write_of_less_and_more_data(void **state)
 			write_with_room(tp, opcodes[o], rooms[i]);
 }
 
-/* ---- data-out that does not come */
+/* ---- data-out that does not come ---- */
 
 static void test_data_errors(void **state)
 {
@@ -199,7 +199,7 @@ static void test_data_errors(void **state)
 	assert_true(c.task.aborted);
 }
 
-/* ---- VERIFY */
+/* ---- VERIFY ---- */
 
 static void test_verify(void **state)
 {
@@ -301,7 +301,7 @@ static void test_write_and_verify(void **state)
 	}
 }
 
-/* ---- WRITE SAME and UNMAP */
+/* ---- WRITE SAME and UNMAP ---- */
 
 static void test_write_same(void **state)
 {
@@ -479,7 +479,7 @@ static void test_unmap_and_write_same_beyond_the_limits(void **state)
 	assert_good(&c);
 }
 
-/* ---- a volume with a cache: FLUSH and FUA really happen */
+/* ---- a volume with a cache: FLUSH and FUA really happen ---- */
 
 static char *scratch_file(void)
 {
@@ -574,7 +574,7 @@ static void test_flush_that_fails_is_no_good(void **state)
 	assert_sense(&c, 0x3, 0x0c, 0x00);
 }
 
-/* ---- errno becomes sense */
+/* ---- errno becomes sense ---- */
 
 static void test_errors_of_the_volume(void **state)
 {

@@ -57,7 +57,7 @@ struct box {
 static void job_start(struct job *j);
 static void worker_go_on(struct worker *w);
 
-/* ---- the port */
+/* ---- the port ---- */
 
 static void give(struct loop_hook *hook)
 {
@@ -122,7 +122,7 @@ static void job_start(struct job *j)
 	scsi_task_submit(&w->nexus, &j->task);
 }
 
-/* ---- functions in between, and the end */
+/* ---- functions in between, and the end ---- */
 
 static void tmf_done(struct scsi_tmf *tmf)
 {

@@ -362,7 +362,7 @@ static void test_wrong_lun_and_function(void **state)
 	assert_int_equal(attention(tp, 0), 0);
 }
 
-/* ---- a command in several steps stops at the next one */
+/* ---- a command in several steps stops at the next one ---- */
 
 static void test_abort_between_steps(void **state)
 {
@@ -388,7 +388,7 @@ static void test_abort_between_steps(void **state)
 	assert_int_equal(r.task.in_data[0], 0); /* the last piece was never written */
 }
 
-/* ---- loss of a nexus */
+/* ---- loss of a nexus ---- */
 
 static void test_nexus_loss(void **state)
 {
@@ -449,7 +449,7 @@ static void test_reset_while_a_nexus_is_lost(void **state)
 	assert_int_equal(tp->drained, 1);
 }
 
-/* ---- everywhere */
+/* ---- everywhere ---- */
 
 struct visit {
 	struct scsi_everywhere e;
