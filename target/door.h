@@ -14,14 +14,12 @@
 #include "target/listen.h"
 
 struct door_listener;
-struct door_way;
 
 struct door {
 	struct iscsi_server *iscsi; /* borrowed */
 	struct loop *const *loops;  /* borrowed; [0] accepts */
 	unsigned loop_count;
-	struct door_way *ways; /* per loop: who is on the way there */
-	unsigned turn;         /* where the search for the least loaded loop begins */
+	unsigned turn; /* where the search for the least loaded loop begins */
 	struct door_listener *listeners;
 	unsigned listener_count;
 	unsigned open;                   /* listeners that are not closed */

@@ -83,9 +83,13 @@ void iscsi_server_guard_discovery(struct iscsi_server *srv, const struct iscsi_a
 unsigned iscsi_server_load(const struct iscsi_server *srv, unsigned index);
 
 /*
- * Takes the connected socket `fd` and serves it on `loop`: called on that loop's thread. Closes the
- * socket, counted, when max_connections is reached.
+ * One more connection is on its way to loop `index` and counts as its own from now on; false when
+ * max_connections are there already: it is to be closed. Any thread.
  */
+bool iscsi_server_expect(struct iscsi_server *srv, unsigned index);
+
+/* Takes the connected socket `fd`, which was expected on `loop`, and serves it there: called on
+ * that loop's thread. */
 void iscsi_server_adopt(struct iscsi_server *srv, struct loop *loop, int fd);
 
 struct iscsi_drain {

@@ -159,20 +159,29 @@ void server_conn_gone(struct iscsi_loop *home)
 	__atomic_sub_fetch(&home->srv->conn_total, 1, __ATOMIC_RELEASE);
 }
 
+bool iscsi_server_expect(struct iscsi_server *srv, unsigned index)
+{
+	unsigned total = __atomic_add_fetch(&srv->conn_total, 1, __ATOMIC_RELAXED);
+
+	__atomic_add_fetch(&srv->loops[index].conn_count, 1, __ATOMIC_RELAXED);
+	if (total <= srv->opts.max_connections)
+		return true;
+	stat_add(STAT_iscsi_conns_refused, 1);
+	server_conn_gone(&srv->loops[index]);
+	return false;
+}
+
 void iscsi_server_adopt(struct iscsi_server *srv, struct loop *loop, int fd)
 {
 	struct iscsi_loop *home = &srv->loops[loop_index(loop)];
-	unsigned total = __atomic_add_fetch(&srv->conn_total, 1, __ATOMIC_RELAXED);
 
-	__atomic_add_fetch(&home->conn_count, 1, __ATOMIC_RELAXED);
-	if (total > srv->opts.max_connections || home->draining) {
+	if (home->draining) {
 		stat_add(STAT_iscsi_conns_refused, 1);
 		close(fd);
 		server_conn_gone(home);
-		return;
-	}
-	if (!conn_new(srv, home, fd))
+	} else if (!conn_new(srv, home, fd)) {
 		server_conn_gone(home);
+	}
 }
 
 /* ---- the clean end ---- */

@@ -221,6 +221,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	us.peer = sim_stream(w->loop, &fd);
 	us.read_answers = start == START_LOGIN || start == START_DISCOVERY;
 	us.cmd_sn = 1;
+	fuzz_check(iscsi_server_expect(w->srv, 0));
 	iscsi_server_adopt(w->srv, w->loop, fd);
 	if (start != START_RAW) {
 		log_in(start);
