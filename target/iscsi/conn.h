@@ -27,7 +27,6 @@ struct iscsi_loop;
 #define CONN_LOGIN_RECV  8192u       /* the one that holds during login (RFC 7143 6.1) */
 #define CONN_CTL_BYTES   (1u << 20)  /* queued answers above which receiving pauses */
 #define CONN_ADDRESS_MAX 64
-#define CONN_COLLECT_MAX CONN_MAX_RECV
 
 /* What was negotiated; keys.def fills it. Defaults are those of RFC 7143 13. */
 struct conn_params {
