@@ -9,6 +9,7 @@
 #include "volume/meta.h"
 
 #include "common/crc32c.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
 
@@ -18,12 +19,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 
-#define META_MAGIC   "kura-volume "
-#define META_VERSION 1
-#define META_CRC     "crc32c "
-#define META_CRC_LEN (sizeof META_CRC - 1 + 8 + 1) /* the last line */
+#define META_MAGIC    "kura-volume "
+#define META_VERSION  1
+#define META_CRC      "crc32c "
+#define META_FILE_MAX 65536                         /* what is longer is no record */
+#define META_CRC_LEN  (sizeof META_CRC - 1 + 8 + 1) /* the last line */
 
 struct meta_why {
 	char *text;
@@ -162,79 +163,22 @@ char *meta_sidecar_path(const char *path)
 	return own_printf("%s/%s.kura", strcmp(real, "/") ? real : "", slash ? slash + 1 : path);
 }
 
-/* The directory of a path, opened; or -errno. */
-static int dir_open(const char *path)
-{
-	own_free char *dir = own_strdup(path);
-	char *slash = strrchr(dir, '/');
-	int fd;
-
-	if (slash)
-		slash[slash == dir ? 1 : 0] = 0;
-	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-static int dir_sync(const char *path)
-{
-	own_fd int fd = dir_open(path);
-
-	if (fd < 0)
-		return fd;
-	return fsync(fd) ? -errno : 0;
-}
-
-static int file_fill(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= (size_t)n;
-	}
-	return fsync(fd) ? -errno : 0;
-}
-
-/* Whole or not at all: another name, synced, renamed, and the rename synced. */
 static int record_write(const char *path, const uint8_t uuid[VOL_UUID_LEN])
 {
-	own_free char *temp = own_printf("%s.tmp", path);
 	char text[META_RECORD_MAX + 1];
-	own_fd int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int err;
 
-	if (fd < 0)
-		return -errno;
-	err = file_fill(fd, text, meta_record_build(uuid, text));
-	if (!err && rename(temp, path))
-		err = -errno;
-	if (err) {
-		unlink(temp);
-		return err;
-	}
-	return dir_sync(path);
+	return file_replace(path, text, meta_record_build(uuid, text), 0600);
 }
 
 /* 0, -ENOENT, what meta_record_parse says, or another -errno. */
 static int record_read(const char *path, uint8_t uuid[VOL_UUID_LEN])
 {
-	char text[META_RECORD_MAX + 1];
-	size_t len = 0;
-	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	size_t len;
+	int err;
+	own_free char *text = file_read(path, META_FILE_MAX, &len, &err);
 
-	if (fd < 0)
-		return -errno;
-	while (len < sizeof text) {
-		ssize_t n = read(fd, text + len, sizeof text - len);
-
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
+	if (!text)
+		return err == -EFBIG ? -EPROTO : err;
 	return meta_record_parse(text, len, uuid);
 }
 
@@ -320,18 +264,18 @@ static bool place_closed(int err)
 static int state_path(const struct meta_place *place, char **path, const struct meta_why *why)
 {
 	own_free char *dir = NULL;
+	int err;
 
 	if (!place->state_dir)
 		return 0;
 	dir = own_printf("%s/volumes", place->state_dir);
-	if (mkdir(dir, 0700) == 0)
-		dir_sync(dir);
-	else if (errno != EEXIST)
-		return meta_refuse(why, -errno,
+	err = file_make_folder(dir);
+	if (err)
+		return meta_refuse(why, err,
 			"%s: cannot be made: %s; the state directory keeps the identity of "
 			"volumes, give one "
 			"that the user of kurad may write",
-			dir, strerror(errno));
+			dir, strerror(-err));
 	*path = own_printf("%s/%s.kura", dir, place->name);
 	return 0;
 }

@@ -5,14 +5,13 @@
 #include "target/scsi/record.h"
 
 #include "common/crc32c.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 size_t scsi_record_build(uint32_t modes, bool unfinished, char text[SCSI_RECORD_MAX])
 {
@@ -44,61 +43,22 @@ int scsi_record_parse(const char *text, size_t len, uint32_t *modes, bool *unfin
 
 /* ---- files ---- */
 
-static int write_synced(const char *path, const char *text, size_t len)
-{
-	own_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return -errno;
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= (size_t)n;
-	}
-	return fsync(fd) ? -errno : 0;
-}
-
-static int sync_folder_of(const char *path)
-{
-	own_free char *dir = own_strdup(path);
-	own_fd int fd = -1;
-
-	*strrchr(dir, '/') = 0;
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	return fsync(fd) ? -errno : 0;
-}
-
-/* Whole or not at all: another name, synced, renamed, and the rename synced. */
 static int record_write(const char *path, uint32_t modes, bool unfinished)
 {
-	own_free char *temp = own_printf("%s.tmp", path);
 	char text[SCSI_RECORD_MAX];
-	int err = write_synced(temp, text, scsi_record_build(modes, unfinished, text));
 
-	if (!err && rename(temp, path))
-		err = -errno;
-	if (err) {
-		unlink(temp);
-		return err;
-	}
-	return sync_folder_of(path);
+	return file_replace(path, text, scsi_record_build(modes, unfinished, text), 0600);
 }
 
 static int record_read(const char *path, uint32_t *modes, bool *unfinished)
 {
-	char text[SCSI_RECORD_MAX];
-	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n;
+	size_t len;
+	int err;
+	own_free char *text = file_read(path, SCSI_RECORD_MAX, &len, &err);
 
-	if (fd < 0)
-		return -errno;
-	n = read(fd, text, sizeof text);
-	return n < 0 ? -errno : scsi_record_parse(text, (size_t)n, modes, unfinished);
+	if (!text)
+		return err == -EFBIG ? -EBADMSG : err;
+	return scsi_record_parse(text, len, modes, unfinished);
 }
 
 /* ---- the unit's ---- */
@@ -108,10 +68,11 @@ static char *record_path(const struct scsi_lun *lun, const char *state_dir)
 	own_free char *dir = own_printf("%s/units", state_dir);
 	char name[2 * (VOL_UUID_LEN + sizeof lun->naa) + 2] = "";
 	size_t at = 0;
+	int err = file_make_folder(dir);
 
-	if (mkdir(dir, 0700) && errno != EEXIST) {
+	if (err) {
 		log_error("scsi: no place for what units save", "path=%s error=\"%s\"", dir,
-			strerror(errno));
+			strerror(-err));
 		return NULL;
 	}
 	for (unsigned i = 0; i < VOL_UUID_LEN; i++)

@@ -9,16 +9,15 @@
 #include "target/scsi/reservation.h"
 
 #include "common/crc32c.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define FILE_MAGIC    "kura-reservations "
 #define FILE_VERSION  1
@@ -192,58 +191,8 @@ struct res_state *res_file_parse(
 
 /* ---- writing ---- */
 
-static int write_whole(int fd, const char *text)
-{
-	size_t left = strlen(text);
-
-	while (left) {
-		ssize_t n = write(fd, text, left);
-
-		if (n < 0)
-			return -errno;
-		text += n;
-		left -= (size_t)n;
-	}
-	return fsync(fd) ? -errno : 0;
-}
-
-static int write_beside(const char *path, const char *text)
-{
-	own_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	return fd < 0 ? -errno : write_whole(fd, text);
-}
-
-static int sync_dir(const char *dir)
-{
-	own_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	return fsync(fd) ? -errno : 0;
-}
-
-static char *parent_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
-}
-
-/* The folder, made and lasting when it is the first time. */
-static int make_dir(const char *dir)
-{
-	own_free char *above = parent_of(dir);
-
-	if (!above)
-		return -ENOMEM;
-	if (mkdir(dir, 0700))
-		return errno == EEXIST ? 0 : -errno;
-	return sync_dir(above);
-}
-
 /* PATH stays in place all the time: PATH.old is a second name of it until PATH is replaced. */
-static int replace(const char *path, const char *beside, const char *old, const char *dir)
+static int replace(const char *path, const char *beside, const char *old)
 {
 	int err;
 
@@ -251,7 +200,7 @@ static int replace(const char *path, const char *beside, const char *old, const 
 		return -errno;
 	if (rename(beside, path))
 		return -errno;
-	err = sync_dir(dir);
+	err = file_sync_folder(path);
 	if (err && rename(old, path) && errno == ENOENT)
 		unlink(path); /* it was the first, and is not promised */
 	return err;
@@ -259,52 +208,29 @@ static int replace(const char *path, const char *beside, const char *old, const 
 
 int res_file_save(const char *path, const char *text)
 {
-	own_free char *dir = parent_of(path);
-	own_free char *beside = NULL;
-	own_free char *old = NULL;
-	int err;
+	own_free char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
+	own_free char *beside = own_printf("%s.new", path);
+	own_free char *old = own_printf("%s.old", path);
+	int err = dir ? file_make_folder(dir) : -ENOMEM;
 
-	if (asprintf(&beside, "%s.new", path) < 0 || asprintf(&old, "%s.old", path) < 0 || !dir)
-		return -ENOMEM;
-	err = make_dir(dir);
 	if (!err)
-		err = write_beside(beside, text);
-	return err ? err : replace(path, beside, old, dir);
+		err = file_write(beside, text, strlen(text), 0600);
+	return err ? err : replace(path, beside, old);
 }
 
 /* ---- reading ---- */
-
-static int read_text(const char *path, char **text, size_t *len)
-{
-	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	if (fd < 0)
-		return -errno;
-	*text = own_calloc(1, FILE_MAX + 1);
-	*len = 0;
-	while (*len < FILE_MAX) {
-		ssize_t n = read(fd, *text + *len, FILE_MAX - *len);
-
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return 0;
-		*len += (size_t)n;
-	}
-	return -EFBIG;
-}
 
 /* -ENOENT: there is none; another one: it is there, but cannot be read or is not whole. */
 static int load_one(
 	const char *path, const uint8_t uuid[VOL_UUID_LEN], uint64_t *serial, struct res_state **s)
 {
-	own_free char *text = NULL;
-	size_t len = 0;
-	int err = read_text(path, &text, &len);
+	size_t len;
+	int err;
+	own_free char *text = file_read(path, FILE_MAX, &len, &err);
 
 	if (err == -ENOENT)
 		return err;
-	*s = err ? NULL : res_file_parse(text, len, uuid, serial);
+	*s = text ? res_file_parse(text, len, uuid, serial) : NULL;
 	if (*s)
 		return 0;
 	log_error("reservations cannot be read", "path=%s why=\"%s\"", path,

@@ -4,6 +4,7 @@
  */
 #include "common/be.h"
 #include "common/crc32c.h"
+#include "common/file.h"
 #include "common/list.h"
 #include "common/log.h"
 #include "common/own.h"
@@ -16,10 +17,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 /* ---- be.h ---- */
@@ -382,6 +385,59 @@ static void test_crc32c_examples(void **state)
 	assert_digest(read10, sizeof read10, "\x56\x3a\x96\xd9");
 }
 
+/* ---- file.h ---- */
+
+static void test_file_is_replaced_whole(void **state)
+{
+	char dir[] = "/tmp/kura-file.XXXXXX";
+	own_free char *path = NULL, *beside = NULL, *text = NULL;
+	struct stat st;
+	size_t len;
+	int err;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	path = own_printf("%s/record", dir);
+	beside = own_printf("%s.tmp", path);
+	assert_int_equal(file_replace(path, "first", 5, 0600), 0);
+	/* What a crash left beside it, longer and open to all, is overwritten. */
+	assert_int_equal(file_write(beside, "left by a crash", 15, 0644), 0);
+	assert_int_equal(file_replace(path, "next", 4, 0600), 0);
+	text = file_read(path, 4, &len, &err);
+	assert_non_null(text);
+	assert_int_equal(len, 4);
+	assert_string_equal(text, "next");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(access(beside, F_OK), -1);
+	assert_null(file_read(path, 3, &len, &err));
+	assert_int_equal(err, -EFBIG);
+	unlink(path);
+	assert_null(file_read(path, 3, &len, &err));
+	assert_int_equal(err, -ENOENT);
+	rmdir(dir);
+	assert_int_equal(file_replace(path, "lost", 4, 0600), -ENOENT);
+}
+
+static void test_file_that_cannot_be_replaced_stays(void **state)
+{
+	char dir[] = "/tmp/kura-file.XXXXXX";
+	own_free char *path = NULL, *beside = NULL;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	path = own_printf("%s/folder", dir);
+	beside = own_printf("%s.tmp", path);
+	assert_int_equal(file_make_folder(path), 0);
+	assert_int_equal(file_make_folder(path), 0);
+	assert_int_equal(file_replace(path, "x", 1, 0600), -EISDIR);
+	assert_int_equal(access(beside, F_OK), -1);
+	assert_int_equal(symlink("/dev/null", beside), 0);
+	assert_int_equal(file_replace(path, "x", 1, 0600), -ELOOP);
+	assert_int_equal(rmdir(path), 0);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +454,8 @@ int main(void)
 		cmocka_unit_test(test_stat_sums_over_threads),
 		cmocka_unit_test(test_own_assert_aborts),
 		cmocka_unit_test(test_crc32c_examples),
+		cmocka_unit_test(test_file_is_replaced_whole),
+		cmocka_unit_test(test_file_that_cannot_be_replaced_stays),
 	};
 
 	return cmocka_run_group_tests_name("common", tests, NULL, NULL);
