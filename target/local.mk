@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 sbin_PROGRAMS += kurad
-kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/server.c \
+kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/server.c target/apply.h target/apply.def \
 	target/storage.h target/storage.c target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
 	target/listen.c target/watch.h target/watch.c target/notify.h target/notify.c \
 	target/ctl/ctl.h target/ctl/ctl.c target/ctl/rpc.c target/ctl/verb.h target/ctl/verb.c \
