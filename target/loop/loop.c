@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Most times that one turn goes through what its own callbacks finished and armed. */
 #define ROUNDS_MAX 8
@@ -407,6 +408,23 @@ void loop_stream_close(struct loop_stream *s)
 	own_assert(!s->closing);
 	s->closing = true;
 	s->loop->ops->stream_close(s);
+}
+
+void loop_stream_release(struct loop_stream *s)
+{
+	own_assert(!s->closing && !s->sending);
+	s->closing = s->released = true;
+	s->loop->ops->stream_close(s);
+}
+
+void loop_stream_end(struct loop_stream *s)
+{
+	if (!s->released) {
+		close(s->fd);
+		s->fd = -1;
+	}
+	s->engine = NULL;
+	s->ops->closed(s);
 }
 
 struct msghdr *loop_sending_msg(struct loop_sending *w)

@@ -184,7 +184,9 @@ struct loop_stream {
 	int fd;              /* owned by the loop from loop_stream_open on */
 	bool sending;        /* a send is in flight */
 	bool paused;         /* receive is paused */
-	bool closing;        /* loop_stream_close was called */
+	bool closing;        /* loop_stream_close or _release was called */
+	bool released;       /* it was _release: the descriptor stays open */
+	bool lost;           /* and bytes came that nobody has seen */
 	void *engine;        /* the engine's state, owned by it */
 	uint64_t scratch[2]; /* the engine's */
 };
@@ -209,6 +211,13 @@ void loop_stream_resume(struct loop_stream *s);
 /* Shuts down and closes. received() comes no more; sent() still comes (-ECANCELED or as it went)
  * when a send is in flight; then closed(). */
 void loop_stream_close(struct loop_stream *s);
+
+/*
+ * Stops receiving and gives the descriptor back, so that it can be opened on another loop: after
+ * closed() `fd` is open and the caller's again. No send may be in flight. received() comes no more;
+ * when bytes had come by then that nobody will see, `lost` is set.
+ */
+void loop_stream_release(struct loop_stream *s);
 
 /* ---- data buffers ---- */
 

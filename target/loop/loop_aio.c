@@ -120,11 +120,8 @@ static void aio_stream_posted(struct loop_post *post)
 	}
 	if (!s->closing || st->posted)
 		return;
-	close(s->fd);
-	s->fd = -1;
-	s->engine = NULL;
 	free(st);
-	s->ops->closed(s);
+	loop_stream_end(s);
 }
 
 static void aio_stream_post(struct aio_stream *st)
@@ -256,7 +253,8 @@ static void aio_stream_close(struct loop_stream *s)
 
 	list_del(&st->starved);
 	aio_stream_watch(st);
-	shutdown(s->fd, SHUT_RDWR);
+	if (!s->released)
+		shutdown(s->fd, SHUT_RDWR);
 	if (s->sending && !st->sent_due) {
 		st->sent_due = true;
 		st->sent_res = -ECANCELED;

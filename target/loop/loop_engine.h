@@ -146,6 +146,9 @@ void loop_data_register(struct loop *loop);
 
 /* ---- for engines ---- */
 
+/* The end of a closing or released stream: nothing refers to it any more. */
+void loop_stream_end(struct loop_stream *s);
+
 /* CLOCK_MONOTONIC, the clock of real loops. */
 uint64_t loop_clock_ns(struct loop *loop);
 

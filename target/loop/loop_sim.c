@@ -149,10 +149,9 @@ static bool sim_end(struct sim_peer *peer)
 	if (!s || !s->closing || s->sending)
 		return false;
 	peer->s = NULL;
-	close(s->fd);
-	s->fd = -1;
-	s->engine = NULL;
-	s->ops->closed(s);
+	if (s->released)
+		peer->fd = s->fd; /* until it is opened again */
+	loop_stream_end(s);
 	return true;
 }
 

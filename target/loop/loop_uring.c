@@ -240,11 +240,8 @@ static void uring_stream_over(struct uring_stream *st)
 	if (!s->closing || st->armed || st->posted || s->sending)
 		return;
 	uring_slot_put(st->u, st->slot);
-	close(s->fd);
-	s->fd = -1;
-	s->engine = NULL;
 	free(st);
-	s->ops->closed(s);
+	loop_stream_end(s);
 }
 
 static void uring_stream_drop_pending(struct uring_stream *st)
@@ -332,6 +329,7 @@ static void uring_recv_done(struct uring_stream *st, const struct io_uring_cqe *
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		st->armed = false;
 	if (st->s->closing || cqe->res <= 0) {
+		st->s->lost |= cqe->res > 0;
 		if (b)
 			loop_rxbuf_put(b);
 		if (!st->s->closing)
@@ -418,7 +416,9 @@ static void uring_stream_close(struct loop_stream *s)
 {
 	struct uring_stream *st = s->engine;
 
-	shutdown(s->fd, SHUT_RDWR);
+	if (!s->released)
+		shutdown(s->fd, SHUT_RDWR);
+	s->lost |= !list_empty(&st->pending);
 	uring_stream_drop_pending(st);
 	list_del(&st->starved);
 	if (st->armed)

@@ -5,6 +5,7 @@
 #include "tests/unit/test_loop.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -23,6 +24,7 @@ struct end {
 	bool pause_at_once; /* pause in every received() */
 	bool close_at_once; /* close in the first received() */
 	bool close_when_sent;
+	int kept;    /* the descriptor of a stream that was released */
 	bool inside; /* in a call of loop.h: no callback may come */
 	struct loop_rxbuf *held[1024];
 	unsigned held_count;
@@ -83,6 +85,7 @@ static void end_closed(struct loop_stream *s)
 
 	assert_false(e->inside || s->sending);
 	e->closed++;
+	e->kept = s->released ? s->fd : -1;
 	memset(s, 0xee, sizeof *s); /* it may be freed: nobody looks at it again */
 }
 
@@ -438,6 +441,28 @@ static void test_close_with_nothing_in_flight(struct fx *fx)
 	end_free(fx, e);
 }
 
+/* A stream that goes to another loop: the descriptor stays open, and bytes wait in the socket. */
+static void test_release_and_open_again(struct fx *fx)
+{
+	struct end *e = end_new(fx, true);
+
+	peer_push(e, "one", 3);
+	turn_until(fx, &e->in_len, 3);
+	e->inside = true;
+	loop_stream_release(&e->s);
+	e->inside = false;
+	turn_until(fx, &e->closed, 1);
+	assert_true(e->kept > 0 && fcntl(e->kept, F_GETFD) >= 0);
+	peer_push(e, "two", 3);
+	turn_for(fx, 10);
+	assert_int_equal(e->in_len, 3);
+	e->closed = 0;
+	assert_int_equal(loop_stream_open(fx->loop, &e->s, e->kept, &end_ops), 0);
+	turn_until(fx, &e->in_len, 6);
+	assert_memory_equal(e->in, "onetwo", 6);
+	end_free(fx, e);
+}
+
 /* Opened and closed before the kernel ever heard of it. */
 static void test_close_at_once(struct fx *fx)
 {
@@ -734,6 +759,7 @@ int main(void)
 		CASE(ENGINES_ALL, reset_while_paused_is_told_later),
 		CASE(ENGINES_ALL, close_with_nothing_in_flight),
 		CASE(ENGINES_ALL, close_at_once),
+		CASE(ENGINES_ALL, release_and_open_again),
 		CASE(ENGINES_ALL, close_with_a_stalled_send),
 		CASE(ENGINES_ALL, send_to_a_peer_that_is_gone),
 		CASE(ENGINES_ALL, close_inside_callbacks),
