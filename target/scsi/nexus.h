@@ -135,6 +135,7 @@ enum scsi_tmf_function {
 	SCSI_TMF_QUERY_TASK,
 	SCSI_TMF_QUERY_TASK_SET,
 	SCSI_TMF_QUERY_ASYNC_EVENT,
+	SCSI_TMF_ABORT_CHOSEN, /* the port's own doing: those tasks of the nexus that it names */
 };
 
 enum scsi_tmf_result {
@@ -147,10 +148,13 @@ enum scsi_tmf_result {
 
 struct scsi_tmf {
 	enum scsi_tmf_function function;
-	struct scsi_nexus *nexus;    /* who asks */
-	uint8_t lun_field[8];        /* SAM-5 4.7; not for TARGET_RESET */
-	uint64_t tag;                /* ABORT_TASK, QUERY_TASK: which */
-	struct scsi_task *keep;      /* not to be aborted, or NULL */
+	struct scsi_nexus *nexus; /* who asks */
+	uint8_t lun_field[8];     /* SAM-5 4.7; not for TARGET_RESET */
+	uint64_t tag;             /* ABORT_TASK, QUERY_TASK: which */
+	struct scsi_task *keep;   /* not to be aborted, or NULL */
+	/* ABORT_CHOSEN: whether it is one; asked of the port's own tasks of this nexus. Each unit
+	 * that loses one gets the unit attention 47/7F (RFC 7143 7.6). */
+	bool (*chosen)(const struct scsi_tmf *tmf, const struct scsi_task *task);
 	enum scsi_tmf_result result; /* at done */
 	void (*done)(
 		struct scsi_tmf *tmf); /* when every task concerned is gone; on the nexus's loop */

@@ -37,6 +37,8 @@ static bool tmf_concerns(const struct scsi_tmf *tmf, const struct scsi_task *tas
 		return task->lun == tmf->lun && (tmf->lun || mine);
 	case SCSI_TMF_TARGET_RESET: /* RFC 7143 11.5.1: a reset of every logical unit */
 		return task->lun ? scsi_map_has(tmf->map, task->lun) : mine;
+	case SCSI_TMF_ABORT_CHOSEN: /* those of the copy manager end with the port's */
+		return mine && task->ops == task->nexus->ops && tmf->chosen(tmf, task);
 	default:
 		return false;
 	}
@@ -64,8 +66,12 @@ static void tmf_mark(struct scsi_tmf *tmf, struct scsi_nexus *nexus)
 	list_for_each_safe (t, &nexus->tasks) {
 		struct scsi_task *task = container_of(t, struct scsi_task, node);
 
-		if (tmf_concerns(tmf, task))
-			scsi_task_abort(task);
+		if (!tmf_concerns(tmf, task))
+			continue;
+		/* RFC 7143 7.6: the next command of each I_T_L nexus concerned tells of it */
+		if (tmf->function == SCSI_TMF_ABORT_CHOSEN && task->itl && task->itl->lun)
+			scsi_itl_attention(task->itl, UA_PROTOCOL_CLEARED);
+		scsi_task_abort(task);
 	}
 }
 
@@ -167,7 +173,7 @@ static void tmf_end(void *arg)
 	struct scsi_lun *lun;
 
 	while (tmf_resets(tmf) && (lun = tmf_next_reset(tmf)))
-		if (scsi_res_reset(lun, tmf->nexus->loop, tmf_end, tmf))
+		if (scsi_res_reset(lun, tmf->everywhere.origin, tmf_end, tmf))
 			return;
 	scsi_map_put(tmf->map);
 	tmf->done(tmf);
@@ -208,6 +214,7 @@ static enum scsi_tmf_result tmf_look(const struct scsi_tmf *tmf, const struct sc
 	case SCSI_TMF_CLEAR_TASK_SET:
 	case SCSI_TMF_LUN_RESET:
 	case SCSI_TMF_TARGET_RESET:
+	case SCSI_TMF_ABORT_CHOSEN:
 		return SCSI_TMF_COMPLETE;
 	}
 	return SCSI_TMF_REJECTED;
@@ -230,7 +237,8 @@ void scsi_tmf_submit(struct scsi_tmf *tmf)
 {
 	struct scsi_nexus *nexus = tmf->nexus;
 	struct scsi_itl *itl = NULL;
-	bool whole_target = tmf->function == SCSI_TMF_TARGET_RESET;
+	bool whole_target =
+		tmf->function == SCSI_TMF_TARGET_RESET || tmf->function == SCSI_TMF_ABORT_CHOSEN;
 
 	own_assert(nexus->magic == SCSI_NEXUS_MAGIC);
 	if (!whole_target)
