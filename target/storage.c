@@ -103,9 +103,9 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_unit(const struct cfg_lun *a, const struct cfg_lun *b)
 {
-	return a->readonly == b->readonly && same_text(a->vendor, b->vendor) &&
-	       same_text(a->product, b->product) && same_text(a->revision, b->revision) &&
-	       same_text(a->serial, b->serial) && same_text(a->naa, b->naa);
+	return same_text(a->vendor, b->vendor) && same_text(a->product, b->product) &&
+	       same_text(a->revision, b->revision) && same_text(a->serial, b->serial) &&
+	       same_text(a->naa, b->naa);
 }
 
 static struct scsi_lun *find_unit(
@@ -123,7 +123,6 @@ static struct scsi_lun *make_unit(struct storage *s, const struct cfg_lun *cfg, 
 	const struct cfg_volume *v = &s->cfg->volumes[volume];
 	struct scsi_lun_conf conf = {
 		.vol = s->vols[volume],
-		.readonly = cfg->readonly,
 		.removable = v->removable,
 		.thin = v->thin,
 		.vendor = cfg->vendor,
@@ -153,7 +152,7 @@ static int map_lun(
 
 	if (!unit)
 		unit = make_unit(s, cfg, volume);
-	err = scsi_target_map(target, cfg->lun, unit);
+	err = scsi_target_map(target, cfg->lun, unit, cfg->readonly);
 	if (err)
 		snprintf(why, STORAGE_WHY_LEN, "%s:%u: LUN %u cannot be mapped: %s",
 			cfg->where.file, cfg->where.line, cfg->lun, strerror(-err));

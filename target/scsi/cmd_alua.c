@@ -70,12 +70,14 @@ void scsi_cmd_report_groups(struct scsi_task *task)
 		span_put8(&w, 0x10);
 		span_fill(&w, 0, 3); /* IMPLICIT TRANSITION TIME: none is told */
 	}
+	scsi_domain_lock(task->nexus->domain);
 	list_for_each (it, &task->nexus->domain->targets) {
 		const struct scsi_target *target = container_of(it, struct scsi_target, node);
 
 		if (scsi_map_has(scsi_map_of(target), task->lun) && count++ < GROUPS_MAX)
 			put_group(&w, target);
 	}
+	scsi_domain_unlock(task->nexus->domain);
 	span_patch32(&w, 0, (uint32_t)w.want - 4);
 	scsi_reply_end(task, &w, be32_load(task->cdb + 6));
 }
@@ -85,13 +87,17 @@ void scsi_cmd_report_groups(struct scsi_task *task)
 /* The target whose group it is, if the unit is reached through it. */
 static struct scsi_target *find_group(const struct scsi_task *task, uint16_t group)
 {
+	struct scsi_target *found = NULL;
+
+	scsi_domain_lock(task->nexus->domain);
 	list_for_each (it, &task->nexus->domain->targets) {
 		struct scsi_target *target = container_of(it, struct scsi_target, node);
 
 		if (target->rel_port == group && scsi_map_has(scsi_map_of(target), task->lun))
-			return target;
+			found = target;
 	}
-	return NULL;
+	scsi_domain_unlock(task->nexus->domain);
+	return found;
 }
 
 static bool set_check(struct scsi_task *task, uint32_t at, const uint8_t d[GROUP_DESCRIPTOR])

@@ -181,7 +181,7 @@ static void put_header(const struct scsi_task *task, struct span_writer *w, bool
 {
 	uint8_t specific = 0x10; /* DPOFUA, SBC-3 6.5.1 */
 
-	if (task->lun->readonly || scsi_lun_mode(task->lun, MODE_SWP))
+	if (task->itl->readonly || scsi_lun_mode(task->lun, MODE_SWP))
 		specific |= 0x80; /* WP */
 	span_fill(w, 0, ten ? 3 : 2);
 	span_put8(w, specific);

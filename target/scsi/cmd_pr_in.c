@@ -103,13 +103,17 @@ void scsi_cmd_pr_capabilities(struct scsi_task *task)
 /* A target port is known by its name; its number may be another one than at the registration. */
 static uint16_t port_number(const struct scsi_domain *domain, const struct res_nexus *who)
 {
+	uint16_t number = who->rel_port;
+
+	scsi_domain_lock(domain);
 	list_for_each (n, &domain->targets) {
 		const struct scsi_target *t = container_of(n, struct scsi_target, node);
 
 		if (!strcmp(t->port_name, who->target))
-			return t->rel_port;
+			number = t->rel_port;
 	}
-	return who->rel_port;
+	scsi_domain_unlock(domain);
+	return number;
 }
 
 /* SPC-4 table 211 */

@@ -253,7 +253,7 @@ static bool check_unit(struct scsi_task *task)
 	}
 	if (!check_range(task))
 		return false;
-	if ((cmd->flags & CMD_WRITES) && lun->readonly) {
+	if ((cmd->flags & CMD_WRITES) && task->itl->readonly) {
 		scsi_task_fail(task, SENSE_WRITE_PROTECTED); /* SBC-3 4.13 */
 		return false;
 	}

@@ -129,6 +129,9 @@ void scsi_task_fail_errno(struct scsi_task *task, int err);
  * is done with it. */
 void scsi_task_abort(struct scsi_task *task);
 
+/* The LUN is no more: ends the task so if it waits for data-out. */
+void scsi_task_evict(struct scsi_task *task);
+
 /* Asks the port for `len` > 0 bytes, len <= out_room, then calls next. */
 void scsi_task_want(struct scsi_task *task, uint32_t len, void (*next)(struct scsi_task *task));
 

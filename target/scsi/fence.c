@@ -73,16 +73,20 @@ static void fences_hold(struct scsi_fences *fences)
 
 struct scsi_fences *scsi_fences_get(struct scsi_domain *domain, struct vol *vol)
 {
-	struct scsi_fences *fences;
+	struct scsi_fences *fences = NULL;
 
+	scsi_domain_lock(domain);
 	list_for_each (it, &domain->luns) {
 		struct scsi_lun *lun = container_of(it, struct scsi_lun, node);
 
-		if (lun->vol != vol)
-			continue;
-		fences_hold(lun->fences);
-		return lun->fences;
+		if (lun->vol == vol)
+			fences = lun->fences;
 	}
+	if (fences)
+		fences_hold(fences);
+	scsi_domain_unlock(domain);
+	if (fences)
+		return fences;
 	fences = own_calloc(1, sizeof *fences);
 	fences->domain = domain;
 	fences->users = 1;

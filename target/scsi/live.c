@@ -40,6 +40,7 @@ static bool change_begin(struct scsi_change *c, struct scsi_domain *domain)
 	c->domain = domain;
 	c->left = false;
 	c->rounds = 0;
+	c->changed = -1;
 	for (unsigned i = 0; i < SCSI_LOOPS_MAX; i++)
 		list_init(&c->gone[i]);
 	return true;
@@ -78,6 +79,18 @@ static void tasks_follow(struct scsi_nexus *nexus, struct scsi_itl *from, struct
 	}
 }
 
+/* SAM-5 5.11: what waits for data-out is answered as if it came now; an initiator that never sends
+ * it would hold the unit for ever. */
+static void tasks_leave(struct scsi_nexus *nexus, const struct scsi_itl *itl)
+{
+	list_for_each_safe (t, &nexus->tasks) {
+		struct scsi_task *task = container_of(t, struct scsi_task, node);
+
+		if (task->itl == itl && task->ops == nexus->ops) /* a copy's own need no one */
+			scsi_task_evict(task);
+	}
+}
+
 /* Sets aside what belongs to a LUN that is gone; its reservation of SPC-2 ends with it. */
 static void itl_leaves(struct scsi_change *c, struct scsi_nexus *nexus, struct scsi_itl *itl)
 {
@@ -88,8 +101,20 @@ static void itl_leaves(struct scsi_change *c, struct scsi_nexus *nexus, struct s
 	if (scsi_res_view(itl->lun->res, nexus->member)->spc2 == nexus)
 		__atomic_store_n(&c->left, true, __ATOMIC_RELAXED);
 	itl_move(&gone->itl, itl);
+	gone->itl.gone = true;
 	tasks_follow(nexus, itl, &gone->itl);
+	tasks_leave(nexus, &gone->itl);
 	list_push(&c->gone[place], &gone->node);
+}
+
+/* The state of an I_T_L nexus that stays, in the new map. */
+static void itl_stays(
+	struct scsi_change *c, struct scsi_itl *itl, const struct scsi_map_entry *entry)
+{
+	bool changed = c->changed == entry->number;
+
+	itl->readonly = scsi_entry_readonly(entry);
+	scsi_itl_attention(itl, changed ? UA_MODE_CHANGED : UA_LUNS_CHANGED);
 }
 
 /* SPC-4 6.33: REPORTED LUNS DATA HAS CHANGED, at LUNs that were there before. */
@@ -103,12 +128,13 @@ static void nexus_move(struct scsi_change *c, struct scsi_nexus *nexus)
 		int was = scsi_map_place(c->old, c->map->entry[i].number);
 
 		if (was < 0) {
-			scsi_itl_init(&itl[i], c->map->entry[i].lun);
+			scsi_itl_init(&itl[i], &c->map->entry[i]);
 			continue;
 		}
 		itl_move(&itl[i], &old[was]);
 		tasks_follow(nexus, &old[was], &itl[i]);
-		scsi_itl_attention(&itl[i], UA_LUNS_CHANGED);
+		if (c->changed < 0 || c->changed == c->map->entry[i].number)
+			itl_stays(c, &itl[i], &c->map->entry[i]);
 	}
 	for (unsigned i = 0; i < nexus->itl_count; i++)
 		if (scsi_map_place(c->map, c->old->entry[i].number) < 0)
@@ -215,17 +241,37 @@ static int map_refuse(struct scsi_change *c, struct scsi_map *map, int err)
 }
 
 int scsi_target_add(struct scsi_change *change, struct scsi_target *target, uint16_t number,
-	struct scsi_lun *lun)
+	struct scsi_lun *lun, bool readonly)
 {
 	struct scsi_map *map = map_copy(change, target);
 	int err;
 
 	if (!map)
 		return -EBUSY;
-	err = scsi_map_add(map, number, lun);
+	err = scsi_map_add(map, number, lun, readonly);
 	if (err)
 		return map_refuse(change, map, err);
 	change->lun = lun;
+	map_publish(change, map);
+	return 0;
+}
+
+int scsi_target_protect(
+	struct scsi_change *change, struct scsi_target *target, uint16_t number, bool readonly)
+{
+	struct scsi_map *map = map_copy(change, target);
+	int at;
+
+	if (!map)
+		return -EBUSY;
+	at = scsi_map_place(map, number);
+	if (at < 0)
+		return map_refuse(change, map, -ENOENT);
+	if (map->entry[at].readonly == readonly)
+		return map_refuse(change, map, -EALREADY);
+	change->lun = map->entry[at].lun;
+	change->changed = number;
+	map->entry[at].readonly = readonly;
 	map_publish(change, map);
 	return 0;
 }

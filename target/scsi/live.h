@@ -19,6 +19,7 @@ struct scsi_change {
 	struct scsi_target *target;
 	struct scsi_lun *lun;
 	const struct scsi_map *old, *map; /* before and after */
+	int changed;                      /* a LUN whose entry changes and stays; or -1 */
 	uint64_t blocks;                  /* the new capacity */
 	unsigned rounds;                  /* visits of every loop to come */
 	bool left;                        /* who had reserved the unit has it no more; atomic */
@@ -33,13 +34,21 @@ struct scsi_change {
  * until done; borrows `lun` until it is removed.
  */
 int scsi_target_add(struct scsi_change *change, struct scsi_target *target, uint16_t number,
-	struct scsi_lun *lun);
+	struct scsi_lun *lun, bool readonly);
+
+/*
+ * Lets nobody write by LUN `number` any more, or lets it be written again; its nexuses are told by
+ * MODE PARAMETERS CHANGED. Writes that were let pass before run to their end. 0, or -EBUSY,
+ * -ENOENT, -EALREADY. Keeps `change` until done.
+ */
+int scsi_target_protect(
+	struct scsi_change *change, struct scsi_target *target, uint16_t number, bool readonly);
 
 /*
  * Takes LUN `number` away: new commands do not find it any more, those that were there before run
- * to their end, and then done() comes: nothing refers to the unit by this target any more. (One
- * that waits for data-out ends when the initiator has sent it, aborts it, or is gone.) 0, or
- * -EBUSY, -ENOENT. Keeps `change` until done.
+ * to their end, but one that waits for data-out, or comes to want some, is told that the LUN is no
+ * more (ILLEGAL REQUEST, 25/00). Then done() comes: nothing refers to the unit by this target any
+ * more. 0, or -EBUSY, -ENOENT. Keeps `change` until done.
  */
 int scsi_target_remove(struct scsi_change *change, struct scsi_target *target, uint16_t number);
 

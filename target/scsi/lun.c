@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Logical units, targets, and the map from LUN to unit. All of it is made before the loops run, so
+ * Logical units, targets, and the map from LUN to unit. Whoever runs the server asks for them, so
  * memory that is not there ends the process.
  */
 #include "target/scsi/lun.h"
@@ -102,6 +102,22 @@ void scsi_lun_reset(struct scsi_lun *lun)
 	__atomic_store_n(&lun->modes, saved, __ATOMIC_RELAXED);
 }
 
+/* What units of a volume have in common, SBC-3 4.11: the state of its medium. */
+static void join_units(struct scsi_lun *lun)
+{
+	struct list *units = &lun->domain->luns;
+
+	scsi_domain_lock(lun->domain);
+	list_for_each (it, units) {
+		struct scsi_lun *other = container_of(it, struct scsi_lun, node);
+
+		if (other->vol == lun->vol)
+			lun->sanitize |= __atomic_load_n(&other->sanitize, __ATOMIC_ACQUIRE);
+	}
+	list_push(units, &lun->node);
+	scsi_domain_unlock(lun->domain);
+}
+
 struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_conf *conf)
 {
 	struct scsi_lun *lun = own_calloc(1, sizeof *lun);
@@ -112,7 +128,6 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 	lun->res = scsi_res_get(domain, conf->vol, conf->state_dir);
 	lun->info = vol_info(conf->vol);
 	set_geometry(lun);
-	lun->readonly = conf->readonly || lun->info.readonly;
 	lun->removable = conf->removable;
 	lun->thin = conf->thin && (lun->info.caps & VOL_CAN_TRIM);
 	set_padded(lun->vendor, sizeof lun->vendor, conf->vendor);
@@ -122,7 +137,7 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 	if (!conf->naa || !naa_from_hex(lun, conf->naa))
 		naa_from_uuid(lun);
 	set_modes(lun, conf->state_dir);
-	list_push(&domain->luns, &lun->node);
+	join_units(lun);
 	return lun;
 }
 
@@ -132,7 +147,9 @@ void scsi_lun_free(struct scsi_lun *lun)
 		return;
 	for (unsigned i = 0; i < SCSI_LOOPS_MAX; i++)
 		own_assert(!lun->chan[i]);
+	scsi_domain_lock(lun->domain);
 	list_del(&lun->node);
+	scsi_domain_unlock(lun->domain);
 	pthread_mutex_destroy(&lun->record_lock);
 	free(lun->record);
 	scsi_res_put(lun->res);
@@ -178,15 +195,24 @@ struct scsi_target *scsi_target_new(
 	target->rel_port = rel_port;
 	target->map = own_calloc(1, sizeof *target->map);
 	target->map->refs = 1;
+	scsi_domain_lock(domain);
 	list_push(&domain->targets, &target->node);
+	scsi_domain_unlock(domain);
 	return target;
+}
+
+void scsi_target_hide(struct scsi_target *target)
+{
+	scsi_domain_lock(target->domain);
+	list_del(&target->node);
+	scsi_domain_unlock(target->domain);
 }
 
 void scsi_target_free(struct scsi_target *target)
 {
 	if (!target)
 		return;
-	list_del(&target->node);
+	scsi_target_hide(target);
 	scsi_map_put(target->map);
 	free(target->port_name);
 	free(target->iqn);
@@ -205,7 +231,12 @@ static void map_index(struct scsi_map *map)
 		map->slot[map->entry[i].number] = (uint16_t)(i + 1);
 }
 
-int scsi_map_add(struct scsi_map *map, uint16_t number, struct scsi_lun *lun)
+bool scsi_entry_readonly(const struct scsi_map_entry *entry)
+{
+	return entry->readonly || entry->lun->info.readonly;
+}
+
+int scsi_map_add(struct scsi_map *map, uint16_t number, struct scsi_lun *lun, bool readonly)
 {
 	unsigned at = 0;
 
@@ -218,7 +249,7 @@ int scsi_map_add(struct scsi_map *map, uint16_t number, struct scsi_lun *lun)
 	while (at < map->count && map->entry[at].number < number)
 		at++;
 	memmove(&map->entry[at + 1], &map->entry[at], (map->count - at) * sizeof *map->entry);
-	map->entry[at] = (struct scsi_map_entry){ .number = number, .lun = lun };
+	map->entry[at] = (struct scsi_map_entry){ number, readonly, lun };
 	map->count++;
 	map_index(map);
 	return 0;
@@ -237,9 +268,10 @@ int scsi_map_remove(struct scsi_map *map, uint16_t number)
 	return 0;
 }
 
-int scsi_target_map(struct scsi_target *target, uint16_t number, struct scsi_lun *lun)
+int scsi_target_map(
+	struct scsi_target *target, uint16_t number, struct scsi_lun *lun, bool readonly)
 {
-	return scsi_map_add(target->map, number, lun);
+	return scsi_map_add(target->map, number, lun, readonly);
 }
 
 void scsi_map_get(const struct scsi_map *map)

@@ -12,7 +12,6 @@
 
 struct scsi_lun_conf {
 	struct vol *vol;      /* borrowed until the logical unit is freed */
-	bool readonly;        /* WRITE PROTECTED, SPC-4 27/00 */
 	bool removable;       /* INQUIRY RMB */
 	bool thin;            /* offer UNMAP where the volume can trim */
 	const char *vendor;   /* up to 8 */
@@ -23,7 +22,8 @@ struct scsi_lun_conf {
 	const char *state_dir; /* where it keeps what outlives a restart; NULL: nothing does */
 };
 
-/* Makes a logical unit; strings are copied. Returns owned. Set-up only. */
+/* Makes a logical unit; strings are copied. Returns owned. Blocks; before the loops run or on a
+ * thread that is none of theirs: one at a time makes and frees units and targets. */
 struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_conf *conf);
 
 /* Frees it when it is in no map and no task uses it; its channels must be closed. Takes it. */
@@ -48,9 +48,14 @@ struct vol *scsi_lun_vol(const struct scsi_lun *lun);
 #define SCSI_LUNS_MAX       256   /* per target */
 
 /* A target port's SCSI side: `name` is the port name that VPD 83 tells ("iqn...,t,0x0001"),
- * `rel_port` the relative target port identifier. Returns owned. Set-up only. */
+ * `rel_port` the relative target port identifier. Returns owned. Threads as scsi_lun_new. */
 struct scsi_target *scsi_target_new(
 	struct scsi_domain *domain, const char *iqn, uint16_t tpgt, uint16_t rel_port);
+
+/* Nobody finds it any more who does not know it yet: the first half of its end. Before the second,
+ * every loop is visited twice: there may be some who have just found it. Threads as scsi_lun_new.
+ */
+void scsi_target_hide(struct scsi_target *target);
 
 /* Frees it; no nexus is left. Takes it, but not its logical units. */
 void scsi_target_free(struct scsi_target *target);
@@ -58,8 +63,10 @@ void scsi_target_free(struct scsi_target *target);
 /* The iSCSI name, borrowed. */
 const char *scsi_target_iqn(const struct scsi_target *target);
 
-/* Maps a logical unit. -EEXIST, -EINVAL (number), -ENOSPC. Before the loops run;
- * afterwards it is live.h that changes maps. */
-int scsi_target_map(struct scsi_target *target, uint16_t number, struct scsi_lun *lun);
+/* Maps a logical unit; `readonly`: nobody writes by this way (WRITE PROTECTED, SPC-4 27/00).
+ * -EEXIST, -EINVAL (number), -ENOSPC. As long as no nexus has seen the target; afterwards it is
+ * live.h that changes maps. */
+int scsi_target_map(
+	struct scsi_target *target, uint16_t number, struct scsi_lun *lun, bool readonly);
 
 #endif

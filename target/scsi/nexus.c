@@ -27,6 +27,7 @@ struct scsi_domain *scsi_domain_new(struct loop *const *loops, unsigned n)
 	own_assert(n >= 1 && n <= SCSI_LOOPS_MAX);
 	scsi_command_setup();
 	domain->count = n;
+	pthread_mutex_init(&domain->lock, NULL);
 	list_init(&domain->reservations);
 	list_init(&domain->luns);
 	list_init(&domain->targets);
@@ -46,7 +47,18 @@ void scsi_domain_free(struct scsi_domain *domain)
 		loop_hook_cancel(&domain->member[i].flush);
 		scsi_fence_fini(&domain->member[i]);
 	}
+	pthread_mutex_destroy(&domain->lock);
 	free(domain);
+}
+
+void scsi_domain_lock(const struct scsi_domain *domain)
+{
+	pthread_mutex_lock(&((struct scsi_domain *)domain)->lock);
+}
+
+void scsi_domain_unlock(const struct scsi_domain *domain)
+{
+	pthread_mutex_unlock(&((struct scsi_domain *)domain)->lock);
 }
 
 struct scsi_member *scsi_member_of(struct scsi_domain *domain, const struct loop *loop)
@@ -181,10 +193,11 @@ void scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_lun *lun, uint16
 			scsi_itl_attention(&nexus->itl[i], code);
 }
 
-void scsi_itl_init(struct scsi_itl *itl, struct scsi_lun *lun)
+void scsi_itl_init(struct scsi_itl *itl, const struct scsi_map_entry *entry)
 {
-	itl->lun = lun;
-	itl->medium_seen = medium_loads(lun);
+	itl->lun = entry->lun;
+	itl->readonly = scsi_entry_readonly(entry);
+	itl->medium_seen = medium_loads(entry->lun);
 	scsi_itl_attention(itl, UA_POWER_ON);
 	scsi_order_init(itl);
 }
@@ -234,7 +247,7 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
 	nexus->itl_count = nexus->map->count;
 	nexus->itl = own_calloc(nexus->itl_count + 1, sizeof *nexus->itl);
 	for (unsigned i = 0; i < nexus->itl_count; i++)
-		scsi_itl_init(&nexus->itl[i], nexus->map->entry[i].lun);
+		scsi_itl_init(&nexus->itl[i], &nexus->map->entry[i]);
 	scsi_order_init(&nexus->well_known);
 	nexus->member = scsi_member_of(domain, loop);
 	list_push(&nexus->member->nexuses, &nexus->node);

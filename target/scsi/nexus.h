@@ -79,6 +79,8 @@ struct scsi_itl {
 	uint8_t needs;        /* what a command must pass here, enum scsi_command_passes */
 	uint32_t medium_seen; /* loads of a removable medium that this nexus knows of */
 	bool prevents;        /* keeps the medium in (SBC-3 4.15) */
+	bool readonly;        /* write protected, SBC-3 4.13 */
+	bool gone;            /* the LUN is no more: what comes from here on fails */
 	/* -- the task set (order.c): commands that are not given back yet -- */
 	unsigned tasks;            /* all of them */
 	unsigned barriers, heads;  /* of them ORDERED or HEAD OF QUEUE; HEAD OF QUEUE */

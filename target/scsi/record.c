@@ -80,7 +80,7 @@ static char *record_path(const struct scsi_lun *lun, const char *state_dir)
 	name[at++] = '-';
 	for (unsigned i = 0; i < lun->naa_len; i++)
 		at += (size_t)snprintf(name + at, sizeof name - at, "%02x", lun->naa[i]);
-	return own_printf("%s/%s%s", dir, name, lun->readonly ? "-ro" : "");
+	return own_printf("%s/%s", dir, name);
 }
 
 void scsi_record_open(struct scsi_lun *lun, const char *state_dir)

@@ -347,8 +347,11 @@ static struct res_state *load(struct scsi_reservation *res)
 struct scsi_reservation *scsi_res_get(
 	struct scsi_domain *domain, struct vol *vol, const char *state_dir)
 {
-	struct scsi_reservation *res = find_volume(domain, vol);
+	struct scsi_reservation *res;
 
+	scsi_domain_lock(domain);
+	res = find_volume(domain, vol);
+	scsi_domain_unlock(domain);
 	if (res) {
 		res->users++;
 		return res;
@@ -364,7 +367,9 @@ struct scsi_reservation *scsi_res_get(
 	res->state = load(res);
 	for (unsigned i = 0; i < domain->count; i++)
 		res->view[i] = res->state;
+	scsi_domain_lock(domain);
 	list_push(&domain->reservations, &res->node);
+	scsi_domain_unlock(domain);
 	return res;
 }
 
@@ -373,7 +378,9 @@ void scsi_res_put(struct scsi_reservation *res)
 	if (!res || --res->users)
 		return;
 	own_assert(!res->now && list_empty(&res->queue));
+	scsi_domain_lock(res->domain);
 	list_del(&res->node);
+	scsi_domain_unlock(res->domain);
 	res_state_free(res->state, NULL);
 	free(res->path);
 	free(res);
@@ -409,13 +416,17 @@ bool res_target_reaches(const struct scsi_target *target, const struct scsi_rese
 
 const struct scsi_target *res_port_find(const struct scsi_reservation *res, uint16_t rel_port)
 {
+	const struct scsi_target *found = NULL;
+
+	scsi_domain_lock(res->domain);
 	list_for_each (n, &res->domain->targets) {
 		const struct scsi_target *t = container_of(n, struct scsi_target, node);
 
 		if (t->rel_port == rel_port && res_target_reaches(t, res))
-			return t;
+			found = t;
 	}
-	return NULL;
+	scsi_domain_unlock(res->domain);
+	return found;
 }
 
 /* ---- commands that meet a reservation ---- */

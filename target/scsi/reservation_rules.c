@@ -217,9 +217,11 @@ static void apply_register(struct change *c, bool ignore)
 	}
 	if (!c->me && !c->out->action_key)
 		return;
+	scsi_domain_lock(c->req->res->domain);
 	for (const struct scsi_target *t = port_next(c, NULL); t && c->req->result == RES_GOOD;
 		t = port_next(c, t))
 		register_port(c, t, ignore);
+	scsi_domain_unlock(c->req->res->domain);
 	c->s->aptpl = c->out->aptpl;
 	release_without_holder(c);
 	registrations_changed(c);

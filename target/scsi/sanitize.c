@@ -42,7 +42,7 @@ struct scsi_sanitize {
 
 /* ---- the state that all loops see ---- */
 
-static void publish(const struct scsi_lun *lun, uint32_t state)
+static void publish_locked(const struct scsi_lun *lun, uint32_t state)
 {
 	list_for_each (it, &lun->domain->luns) {
 		struct scsi_lun *other = container_of(it, struct scsi_lun, node);
@@ -50,6 +50,13 @@ static void publish(const struct scsi_lun *lun, uint32_t state)
 		if (other->vol == lun->vol)
 			__atomic_store_n(&other->sanitize, state, __ATOMIC_RELEASE);
 	}
+}
+
+static void publish(const struct scsi_lun *lun, uint32_t state)
+{
+	scsi_domain_lock(lun->domain);
+	publish_locked(lun, state);
+	scsi_domain_unlock(lun->domain);
 }
 
 struct scsi_cause scsi_sanitize_cause(uint32_t state)
@@ -65,7 +72,7 @@ struct scsi_cause scsi_sanitize_cause(uint32_t state)
 }
 
 /* The first unit of the volume decides between loops that want the same. */
-static uint32_t *arbiter(const struct scsi_lun *lun)
+static const uint32_t *arbiter(const struct scsi_lun *lun)
 {
 	list_for_each (it, &lun->domain->luns) {
 		struct scsi_lun *other = container_of(it, struct scsi_lun, node);
@@ -79,29 +86,28 @@ static uint32_t *arbiter(const struct scsi_lun *lun)
 
 bool scsi_sanitize_claim(struct scsi_lun *lun, uint32_t *before)
 {
-	uint32_t *state = arbiter(lun);
+	bool free;
 
-	*before = __atomic_load_n(state, __ATOMIC_ACQUIRE);
-	while (!(*before & SANITIZE_RUNNING)) {
-		if (!__atomic_compare_exchange_n(state, before, SANITIZE_RUNNING, false,
-			    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-			continue;
-		publish(lun, SANITIZE_RUNNING);
-		return true;
-	}
-	return false;
+	scsi_domain_lock(lun->domain);
+	*before = __atomic_load_n(arbiter(lun), __ATOMIC_ACQUIRE);
+	free = !(*before & SANITIZE_RUNNING);
+	if (free)
+		publish_locked(lun, SANITIZE_RUNNING);
+	scsi_domain_unlock(lun->domain);
+	return free;
 }
 
 bool scsi_sanitize_exit(struct scsi_lun *lun)
 {
-	uint32_t *state = arbiter(lun);
-	uint32_t failed = SANITIZE_FAILED | SANITIZE_MAY_EXIT;
+	bool failed;
 
-	if (!__atomic_compare_exchange_n(
-		    state, &failed, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		return false;
-	publish(lun, 0);
-	return true;
+	scsi_domain_lock(lun->domain);
+	failed = __atomic_load_n(arbiter(lun), __ATOMIC_ACQUIRE) ==
+		 (SANITIZE_FAILED | SANITIZE_MAY_EXIT);
+	if (failed)
+		publish_locked(lun, 0);
+	scsi_domain_unlock(lun->domain);
+	return failed;
 }
 
 static void publish_progress(const struct scsi_sanitize *s)

@@ -260,6 +260,10 @@ void scsi_task_fail_errno(struct scsi_task *task, int err)
 void scsi_task_want(struct scsi_task *task, uint32_t len, void (*next)(struct scsi_task *task))
 {
 	own_assert(len > 0 && len <= task->out_room && task->owner == SCSI_OWNER_SCSI);
+	if (task->itl && task->itl->gone) { /* it waited for its turn while the LUN was removed */
+		scsi_task_fail(task, SENSE_LUN_NOT_SUPPORTED);
+		return;
+	}
 	task->next = next;
 	task->owner = SCSI_OWNER_GETDATA;
 	task->ops->get_data(task, len);
@@ -269,9 +273,9 @@ void scsi_task_data(struct scsi_task *task, int err)
 {
 	struct scsi_member *m = task->nexus->member;
 
-	/* An abort may have been quicker: then done() is on its way or was there already. */
+	/* An abort, or the end of the LUN, may have been quicker: then done() is on its way. */
 	if (task->owner != SCSI_OWNER_GETDATA) {
-		own_assert(task->abort_wanted);
+		own_assert(task->abort_wanted || !list_empty(&task->finished));
 		return;
 	}
 	task->owner = SCSI_OWNER_SCSI;
@@ -358,6 +362,18 @@ void scsi_task_abort(struct scsi_task *task)
 	task->owner = SCSI_OWNER_SCSI;
 	m->inside++;
 	scsi_task_end(task);
+	m->inside--;
+}
+
+void scsi_task_evict(struct scsi_task *task)
+{
+	struct scsi_member *m = task->nexus->member;
+
+	if (task->owner != SCSI_OWNER_GETDATA)
+		return;
+	task->owner = SCSI_OWNER_SCSI;
+	m->inside++;
+	scsi_task_fail(task, SENSE_LUN_NOT_SUPPORTED);
 	m->inside--;
 }
 

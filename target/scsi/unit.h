@@ -2,7 +2,7 @@
 /*
  * unit.h: what the SCSI room alone sees of logical units, targets, LUN maps and the domain.
  *
- * A unit's fields are fixed before the loops run, but for what is marked atomic. A map is never
+ * A unit's fields are fixed before it is mapped, but for what is marked atomic. A map is never
  * changed once a nexus has seen it.
  */
 #ifndef KURA_TARGET_SCSI_UNIT_H
@@ -42,7 +42,6 @@ struct scsi_lun {
 	uint32_t block_size;             /* bytes */
 	uint8_t block_shift;             /* log2 of it */
 	uint32_t cap_blocks;             /* MAXIMUM TRANSFER LENGTH, SBC-3 6.6.4 */
-	bool readonly;                   /* write protected */
 	bool removable;                  /* the medium can be ejected */
 	bool thin;                       /* LBPME: UNMAP is offered */
 	uint32_t medium;                 /* times it was loaded << 1 | it is ejected; atomic */
@@ -76,6 +75,7 @@ struct scsi_lun {
 
 struct scsi_map_entry {
 	uint16_t number; /* LUN */
+	bool readonly;   /* nobody writes by this way */
 	struct scsi_lun *lun;
 };
 
@@ -115,14 +115,25 @@ struct scsi_member {
 struct scsi_domain {
 	unsigned count;
 	bool changing;            /* a change is under way (live.c); atomic */
-	struct list luns;         /* scsi_lun.node; fixed before the loops run */
-	struct list targets;      /* scsi_target.node; the same */
-	struct list reservations; /* scsi_reservation.node, one per volume; the same */
+	pthread_mutex_t lock;     /* of the three lists; see scsi_domain_lock */
+	struct list luns;         /* scsi_lun.node */
+	struct list targets;      /* scsi_target.node */
+	struct list reservations; /* scsi_reservation.node, one per volume */
 	struct scsi_member member[SCSI_LOOPS_MAX];
 };
 
 /* This loop's place in the domain, borrowed; the loop belongs to it. */
 struct scsi_member *scsi_member_of(struct scsi_domain *domain, const struct loop *loop);
+
+/*
+ * Whoever walks a list of the domain locks it: never in the data path. A target that was found in
+ * its list can be used until the end of the turn, and by visits of other loops that begin in it;
+ * units belong to those who have a task or a map of theirs.
+ */
+void scsi_domain_lock(const struct scsi_domain *domain);
+
+/* The opposite. */
+void scsi_domain_unlock(const struct scsi_domain *domain);
 
 /* Starts a member's lists and hook (task.c). */
 void scsi_member_init(struct scsi_member *m, struct scsi_domain *domain, struct loop *loop);
@@ -134,7 +145,7 @@ void scsi_member_init(struct scsi_member *m, struct scsi_domain *domain, struct 
 struct scsi_itl *scsi_nexus_find(struct scsi_nexus *nexus, const uint8_t lun_field[8]);
 
 /* Adds to a map that nobody else sees yet: 0, -EEXIST, -EINVAL (number), -ENOSPC. */
-int scsi_map_add(struct scsi_map *map, uint16_t number, struct scsi_lun *lun);
+int scsi_map_add(struct scsi_map *map, uint16_t number, struct scsi_lun *lun, bool readonly);
 
 /* Removes from one: 0 or -ENOENT. */
 int scsi_map_remove(struct scsi_map *map, uint16_t number);
@@ -173,7 +184,10 @@ void scsi_itl_attention(struct scsi_itl *itl, uint16_t code);
 void scsi_nexus_forget(struct scsi_nexus *nexus, uint16_t code);
 
 /* The state of an I_T_L nexus that begins: POWER ON is to be told. */
-void scsi_itl_init(struct scsi_itl *itl, struct scsi_lun *lun);
+void scsi_itl_init(struct scsi_itl *itl, const struct scsi_map_entry *entry);
+
+/* Whether nobody writes by this entry: by what it says, or because the volume takes no writes. */
+bool scsi_entry_readonly(const struct scsi_map_entry *entry);
 
 /* Takes the oldest unit attention out; 0: none. */
 uint16_t scsi_itl_take(struct scsi_itl *itl);

@@ -30,7 +30,7 @@ static void world_make_lun(struct world *w)
 	w->lun = scsi_lun_new(w->domain, &lun_conf);
 	fuzz_check(w->lun && scsi_lun_open(w->lun, w->loop) == 0);
 	w->target = scsi_target_new(w->domain, WORLD_TARGET, ISCSI_TPGT, 1);
-	fuzz_check(w->target && scsi_target_map(w->target, 0, w->lun) == 0);
+	fuzz_check(w->target && scsi_target_map(w->target, 0, w->lun, false) == 0);
 }
 
 struct world *world_get(void)

@@ -22,7 +22,7 @@ static void reopen(struct tp *tp, void (*change)(struct rig *r), struct rig *r)
 
 static void map_second(struct rig *r)
 {
-	assert_int_equal(scsi_target_map(r->tp->target, SECOND, r->lun), 0);
+	assert_int_equal(scsi_target_map(r->tp->target, SECOND, r->lun, r->readonly), 0);
 }
 
 static struct vol *second_vol(const struct tp_conf *conf)
@@ -50,10 +50,10 @@ struct rig *rig_new(const struct tp_conf *first, const struct tp_conf *second)
 		.product = "TEST DISK",
 		.revision = "0.1",
 		.serial = "short",
-		.readonly = second->readonly,
 		.thin = second->thin };
 
 	r->tp = tp_new(first);
+	r->readonly = second->readonly;
 	lc.vol = r->vol = second_vol(second);
 	r->lun = scsi_lun_new(r->tp->domain, &lc);
 	for (unsigned i = 0; i < TP_LOOPS; i++) {

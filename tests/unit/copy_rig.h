@@ -17,6 +17,7 @@ struct rig {
 	struct tp *tp;
 	struct vol *vol;
 	struct scsi_lun *lun; /* the second unit */
+	bool readonly;        /* how it is mapped */
 	uint8_t list[48 + COPY_LIST_MAX + 64];
 	uint32_t at;    /* bytes of the list */
 	uint32_t units; /* bytes of CSCD descriptors */

@@ -144,7 +144,6 @@ struct tp *tp_new_fresh(const struct tp_conf *conf)
 		.product = "TEST DISK",
 		.revision = "0.1",
 		.state_dir = conf->state_dir,
-		.readonly = conf->readonly,
 		.removable = conf->removable,
 		.thin = conf->thin };
 
@@ -158,8 +157,8 @@ struct tp *tp_new_fresh(const struct tp_conf *conf)
 	for (unsigned i = 0; i < TP_LOOPS; i++)
 		assert_int_equal(scsi_lun_open(tp->lun, tp->loop[i]), 0);
 	tp->target = scsi_target_new(tp->domain, TP_TARGET, 1, 1);
-	assert_int_equal(scsi_target_map(tp->target, 300, tp->lun), 0);
-	assert_int_equal(scsi_target_map(tp->target, 0, tp->lun), 0);
+	assert_int_equal(scsi_target_map(tp->target, 300, tp->lun, conf->readonly), 0);
+	assert_int_equal(scsi_target_map(tp->target, 0, tp->lun, conf->readonly), 0);
 	for (unsigned n = 0; n < TP_NEXUSES; n++)
 		tp_open_nexus(tp, n);
 	return tp;

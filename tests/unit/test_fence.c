@@ -371,7 +371,7 @@ static void test_loss_of_all_that_wait(void **state)
 static void test_fences_belong_to_the_volume(void **state)
 {
 	TP_BOX(tp) = tp_new(&slow);
-	struct scsi_lun_conf conf = { .vol = tp->vol, .readonly = true };
+	struct scsi_lun_conf conf = { .vol = tp->vol };
 	struct scsi_lun *second = scsi_lun_new(tp->domain, &conf);
 
 	(void)state;

@@ -375,7 +375,7 @@ static struct box *box_new(struct vol *vol, unsigned loops)
 	box->domain = scsi_domain_new(box->loop, loops);
 	box->lun = scsi_lun_new(box->domain, &conf);
 	box->target = scsi_target_new(box->domain, "iqn.2026-11.kura.test:threads", 1, 1);
-	assert_int_equal(scsi_target_map(box->target, 0, box->lun), 0);
+	assert_int_equal(scsi_target_map(box->target, 0, box->lun, false), 0);
 	for (unsigned i = 0; i < loops; i++)
 		assert_int_equal(scsi_lun_open(box->lun, box->loop[i]), 0);
 	for (unsigned i = 0; i < LOOPS * ROLES; i++) {

@@ -46,7 +46,7 @@ static void test_report(void **state)
 	assert_int_equal(c.task.in_len, 4 + 12); /* the second has not mapped the unit */
 	assert_memory_equal(
 		c.task.in_data, "\0\0\0\x0c\x00\x8f\x00\x01\x00\x00\x00\x01\0\0\x00\x01", 16);
-	assert_int_equal(scsi_target_map(second, 5, tp->lun), 0);
+	assert_int_equal(scsi_target_map(second, 5, tp->lun, false), 0);
 	report(tp, &c, 1, 0);
 	assert_good(&c);
 	assert_int_equal(c.task.in_len, 8 + 24);

@@ -341,12 +341,12 @@ static void test_map_refuses(void **state)
 		scsi_target_new(tp->domain, "iqn.2026-11.kura.test:full", 1, 2);
 
 	(void)state;
-	assert_int_equal(scsi_target_map(target, 16384, tp->lun), -EINVAL);
+	assert_int_equal(scsi_target_map(target, 16384, tp->lun, false), -EINVAL);
 	for (unsigned i = SCSI_LUNS_MAX; i; i--)
-		assert_int_equal(scsi_target_map(target, (uint16_t)(i * 3), tp->lun), 0);
-	assert_int_equal(scsi_target_map(target, 3, tp->lun), -EEXIST);
-	assert_int_equal(scsi_target_map(target, 600, tp->lun), -EEXIST);
-	assert_int_equal(scsi_target_map(target, 1, tp->lun), -ENOSPC);
+		assert_int_equal(scsi_target_map(target, (uint16_t)(i * 3), tp->lun, false), 0);
+	assert_int_equal(scsi_target_map(target, 3, tp->lun, false), -EEXIST);
+	assert_int_equal(scsi_target_map(target, 600, tp->lun, false), -EEXIST);
+	assert_int_equal(scsi_target_map(target, 1, tp->lun, false), -ENOSPC);
 	for (unsigned i = 0; i < 1000; i++)
 		assert_int_equal(
 			scsi_map_place(target->map, (uint16_t)i) >= 0, i && i % 3 == 0 && i <= 768);

@@ -90,7 +90,7 @@ static int add(struct rig *r, unsigned n, uint16_t number, struct scsi_lun *lun)
 	r->done = 0;
 	tp_enter(r->tp, n);
 	r->inside = true;
-	err = scsi_target_add(&r->change, r->tp->target, number, lun);
+	err = scsi_target_add(&r->change, r->tp->target, number, lun, false);
 	r->inside = false;
 	return err;
 }
@@ -230,6 +230,13 @@ static void test_numbers_that_cannot_be(void **state)
 
 /* ---- LUNs that go ---- */
 
+static void start_write(
+	struct rig *r, unsigned n, struct tp_cmd *c, uint16_t lun_field, uint8_t bytes[512])
+{
+	be16_store(c->task.lun_field, lun_field);
+	tp_start(r->tp, n, c, CDB_(0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0), 0, bytes, 512);
+}
+
 static void start_read(struct rig *r, unsigned n, struct tp_cmd *c, uint16_t number)
 {
 	be16_store(c->task.lun_field, number);
@@ -293,6 +300,138 @@ static void test_those_that_wait_for_their_turn(void **state)
 	assert_good(&second);
 	assert_good(&third);
 }
+
+/* Data-out that never comes does not keep a LUN; nor do writes that wait behind it for their turn.
+ */
+static void test_those_that_wait_for_data(void **state)
+{
+	RIG(r) = rig_new(&usual);
+	TP_CMD(first);
+	TP_CMD(second);
+	TP_CMD(other);
+	uint8_t bytes[512] = { 1 };
+
+	(void)state;
+	assert_int_equal(add(r, 0, SECOND, r->lun), 0);
+	tp_run(r->tp);
+	expect_attention(r, 0, SECOND, 0x2900);
+	expect_attention(r, 0, 0, 0x3f0e);
+	first.hold_data = other.hold_data = true;
+	second.attr = SCSI_ATTR_ORDERED;
+	start_write(r, 0, &first, SECOND, bytes);
+	start_write(r, 0, &second, SECOND, bytes);
+	start_write(r, 0, &other, 0, bytes);
+	tp_run(r->tp);
+	assert_int_equal(first.asked, 512);
+	assert_int_equal(take_away(r, 2, SECOND), 0);
+	tp_run(r->tp);
+	assert_int_equal(r->done, 1);
+	assert_sense(&first, 0x05, 0x25, 0x00);
+	assert_sense(&second, 0x05, 0x25, 0x00);
+	assert_int_equal(other.done, 0); /* it is at another LUN */
+	tp_give(&other);
+	tp_run(r->tp);
+	assert_good(&other);
+}
+
+/* ---- write protection of one way ---- */
+
+static int protect(struct rig *r, unsigned n, uint16_t number, bool readonly)
+{
+	int err;
+
+	r->done = 0;
+	tp_enter(r->tp, n);
+	err = scsi_target_protect(&r->change, r->tp->target, number, readonly);
+	tp_run(r->tp);
+	return err;
+}
+
+/* Whether MODE SENSE (6) of nexus 0 says write protected. */
+static bool says_protected(struct rig *r, uint16_t number)
+{
+	TP_CMD(c);
+
+	be16_store(c.task.lun_field, number < 256 ? number : 0x4000 | number);
+	tp_exec(r->tp, &c, CDB_(0x1a, 0x08, 0x3f, 0, 255, 0), 255, NULL, 0);
+	assert_good(&c);
+	return c.task.in_data[2] & 0x80;
+}
+
+static void write_at(struct rig *r, unsigned n, struct tp_cmd *c, uint16_t number)
+{
+	static uint8_t bytes[512] = { 7 };
+
+	start_write(r, n, c, number, bytes);
+	tp_run(r->tp);
+}
+
+/* LUN 0 and LUN 300 are two ways to one unit. */
+static void test_one_way_is_protected(void **state)
+{
+	RIG(r) = rig_new(&usual);
+	TP_CMD(a);
+	TP_CMD(b);
+	TP_CMD(c);
+
+	(void)state;
+	assert_int_equal(protect(r, 2, 0, true), 0);
+	assert_int_equal(r->done, 1);
+	expect_attention(r, 0, 0, 0x2a01);
+	expect_ready(r, 0, 0);
+	expect_ready(r, 0, 300);
+	write_at(r, 0, &a, 0);
+	assert_sense(&a, 0x07, 0x27, 0x00);
+	write_at(r, 0, &b, 0x4000 | 300);
+	assert_good(&b);
+	expect_attention(r, 2, 0, 0x2a01);
+	write_at(r, 2, &c, 0);
+	assert_sense(&c, 0x07, 0x27, 0x00);
+	assert_true(says_protected(r, 0));
+	assert_false(says_protected(r, 300));
+}
+
+static void test_protection_is_taken_back(void **state)
+{
+	RIG(r) = rig_new(&usual);
+	TP_CMD(c);
+
+	(void)state;
+	assert_int_equal(protect(r, 0, 0, true), 0);
+	assert_int_equal(protect(r, 0, 0, true), -EALREADY);
+	assert_int_equal(protect(r, 0, 9, true), -ENOENT);
+	assert_int_equal(protect(r, 0, 0, false), 0);
+	expect_attention(r, 0, 0, 0x2a01);
+	write_at(r, 0, &c, 0);
+	assert_good(&c);
+	assert_false(says_protected(r, 0));
+}
+
+/* A nexus that comes later, and a LUN that comes protected. */
+static void test_protection_lasts(void **state)
+{
+	RIG(r) = rig_new(&usual);
+	TP_CMD(a);
+	TP_CMD(b);
+
+	(void)state;
+	assert_int_equal(protect(r, 0, 300, true), 0);
+	tp_close_nexus(r->tp, 0);
+	tp_run(r->tp);
+	tp_open_nexus(r->tp, 0);
+	expect_attention(r, 0, 300, 0x2900);
+	write_at(r, 0, &a, 0x4000 | 300);
+	assert_sense(&a, 0x07, 0x27, 0x00);
+	tp_enter(r->tp, 0);
+	r->done = 0;
+	assert_int_equal(scsi_target_add(&r->change, r->tp->target, SECOND, r->lun, true), 0);
+	tp_run(r->tp);
+	expect_attention(r, 0, SECOND, 0x2900);
+	write_at(r, 0, &b, SECOND);
+	assert_sense(&b, 0x07, 0x27, 0x00);
+}
+
+/* ---- */
 
 static void test_the_nexus_goes_meanwhile(void **state)
 {
@@ -483,6 +622,10 @@ int main(void)
 		cmocka_unit_test(test_numbers_that_cannot_be),
 		cmocka_unit_test(test_a_lun_goes_with_its_last_task),
 		cmocka_unit_test(test_those_that_wait_for_their_turn),
+		cmocka_unit_test(test_those_that_wait_for_data),
+		cmocka_unit_test(test_one_way_is_protected),
+		cmocka_unit_test(test_protection_is_taken_back),
+		cmocka_unit_test(test_protection_lasts),
 		cmocka_unit_test(test_the_nexus_goes_meanwhile),
 		cmocka_unit_test(test_a_reserved_lun_goes),
 		cmocka_unit_test(test_a_reset_over_the_change),

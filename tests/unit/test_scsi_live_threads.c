@@ -177,7 +177,7 @@ static void box_change(struct box *box)
 	else if (n % 4)
 		err = scsi_target_remove(&box->change, box->target, 1);
 	else
-		err = scsi_target_add(&box->change, box->target, 1, box->lun);
+		err = scsi_target_add(&box->change, box->target, 1, box->lun, false);
 	own_assert(!err);
 }
 
@@ -276,7 +276,7 @@ static void test_changes_under_load(void **state)
 	box->domain = scsi_domain_new(loops, LOOPS);
 	box->lun = scsi_lun_new(box->domain, &conf);
 	box->target = scsi_target_new(box->domain, "iqn.2026-11.kura.test:live", 1, 1);
-	assert_int_equal(scsi_target_map(box->target, 0, box->lun), 0);
+	assert_int_equal(scsi_target_map(box->target, 0, box->lun, false), 0);
 	box_run(box, loops);
 	for (unsigned i = 0; i < LOOPS; i++) {
 		struct worker *w = &box->worker[i];

@@ -236,7 +236,7 @@ static void test_resets_under_load(void **state)
 	box->domain = scsi_domain_new(loops, LOOPS);
 	box->lun = scsi_lun_new(box->domain, &conf);
 	box->target = scsi_target_new(box->domain, "iqn.2026-11.kura.test:threads", 1, 1);
-	assert_int_equal(scsi_target_map(box->target, 0, box->lun), 0);
+	assert_int_equal(scsi_target_map(box->target, 0, box->lun, false), 0);
 	box_run(box, loops);
 	for (unsigned i = 0; i < LOOPS; i++) {
 		struct worker *w = &box->worker[i];
