@@ -270,7 +270,7 @@ static uint64_t pages_up(uint64_t size)
 
 static uint64_t map_bytes(uint64_t room)
 {
-	return pages_up(room / MEM_PAGE / 8);
+	return pages_up((room / MEM_PAGE + 63) / 64 * sizeof(uint64_t));
 }
 
 static void *reserve(uint64_t len, int prot)
