@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * READ CAPACITY and GET LBA STATUS: how big the unit is, and which blocks have space of their own.
+ * READ CAPACITY: how big the unit is, and what its blocks are like.
  */
 #include "target/scsi/command.h"
 
@@ -39,84 +39,4 @@ void scsi_cmd_read_capacity16(struct scsi_task *task)
 	span_put16(&w, provisioning);
 	span_fill(&w, 0, 16);
 	scsi_reply_end(task, &w, be32_load(task->cdb + 10));
-}
-
-/* ---- GET LBA STATUS, SBC-3 5.5 ---- */
-
-#define STATUS_HEADER     8u
-#define STATUS_DESCRIPTOR 16u
-#define STATUS_MAX        ((SCSI_REPLY_MAX - STATUS_HEADER) / STATUS_DESCRIPTOR)
-
-struct status_run {
-	uint64_t lba, blocks;
-	uint8_t status; /* 0 mapped, 1 deallocated */
-};
-
-static void put_run(struct span_writer *w, const struct status_run *run)
-{
-	if (!run->blocks)
-		return;
-	span_put64(w, run->lba);
-	span_put32(w, (uint32_t)run->blocks);
-	span_put8(w, run->status);
-	span_fill(w, 0, 3);
-}
-
-/* Adds an extent to the run, or writes the run and begins another; a count has 32 bits. */
-static void add_extent(struct span_writer *w, struct status_run *run, uint64_t lba, uint64_t blocks,
-	uint8_t status)
-{
-	if (run->blocks && run->status != status) {
-		put_run(w, run);
-		run->blocks = 0;
-	}
-	if (!run->blocks)
-		*run = (struct status_run){ .lba = lba, .status = status };
-	run->blocks += blocks;
-	while (run->blocks > UINT32_MAX) {
-		struct status_run full = { run->lba, UINT32_MAX, status };
-
-		put_run(w, &full);
-		run->lba += UINT32_MAX;
-		run->blocks -= UINT32_MAX;
-	}
-}
-
-static void status_answer(struct scsi_task *task)
-{
-	const struct vol_io *io = &task->io;
-	unsigned shift = task->lun->block_shift;
-	struct status_run run = { 0 };
-	struct span_writer w;
-
-	if (!scsi_reply_begin(task, &w))
-		return;
-	span_fill(&w, 0, STATUS_HEADER);
-	for (unsigned i = 0; i < io->extent_count; i++)
-		add_extent(&w, &run, io->extents[i].off >> shift, io->extents[i].len >> shift,
-			io->extents[i].mapped ? 0 : 1);
-	put_run(&w, &run);
-	w.want -= (w.want - STATUS_HEADER) % STATUS_DESCRIPTOR;
-	if (span_cut(&w))
-		w.want = STATUS_HEADER + STATUS_MAX * STATUS_DESCRIPTOR;
-	span_patch32(&w, 0, (uint32_t)w.want - 4);
-	scsi_reply_end(task, &w, be32_load(task->cdb + 10));
-}
-
-void scsi_cmd_lba_status(struct scsi_task *task)
-{
-	struct vol_io *io;
-	uint64_t rest = scsi_task_capacity(task) - task->lba;
-
-	if (rest == 0) { /* SBC-3 5.5.1: there must be a block to begin with */
-		scsi_task_fail_info(task, SENSE_LBA_OUT_OF_RANGE, task->lba);
-		return;
-	}
-	if (!scsi_task_work(task, SCSI_REPLY_MAX))
-		return;
-	io = scsi_task_io(
-		task, VOL_EXTENTS, scsi_task_bytes(task, task->lba), scsi_task_bytes(task, rest));
-	io->extents = (struct vol_extent *)(void *)task->work_buf->data;
-	io->extent_max = SCSI_REPLY_MAX / sizeof(struct vol_extent);
-	scsi_task_io_go(task, status_answer);
 }

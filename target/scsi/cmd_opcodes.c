@@ -5,6 +5,8 @@
  */
 #include "target/scsi/command.h"
 
+#include <string.h>
+
 /* SPC-4 6.35.1, REPORTING OPTIONS */
 enum { REPORT_ALL = 0, REPORT_OPCODE = 1, REPORT_ACTION = 2, REPORT_EITHER = 3 };
 
@@ -48,6 +50,8 @@ static void report_all(struct scsi_task *task, struct span_writer *w, bool timeo
  */
 static void report_one(const struct scsi_command *cmd, struct span_writer *w, bool timeouts)
 {
+	uint8_t usage[SCSI_USAGE_MAX];
+
 	span_put8(w, 0);
 	if (!cmd) {
 		span_put8(w, 0x01); /* SUPPORT: not supported */
@@ -56,12 +60,13 @@ static void report_one(const struct scsi_command *cmd, struct span_writer *w, bo
 	}
 	span_put8(w, (uint8_t)(timeouts << 7 | 0x03)); /* as the standard says */
 	span_put16(w, cmd->len);
-	span_put8(w, cmd->opcode);
-	if (cmd->action != SCSI_NO_ACTION)
-		span_put8(w, (uint8_t)((cmd->usage[1] & 0xe0) | cmd->action));
-	else
-		span_put8(w, cmd->usage[1]);
-	span_put(w, cmd->usage + 2, cmd->len - 2u);
+	memcpy(usage, cmd->usage, sizeof usage);
+	usage[0] = cmd->opcode;
+	if (cmd->opcode == SCSI_VARIABLE)
+		be16_store(usage + 8, cmd->action);
+	else if (cmd->action != SCSI_NO_ACTION)
+		usage[1] = (uint8_t)((usage[1] & 0xe0) | cmd->action);
+	span_put(w, usage, cmd->len);
 	if (timeouts)
 		put_timeouts(w);
 }
@@ -72,8 +77,7 @@ static bool find_asked(struct scsi_task *task, unsigned option, const struct scs
 	uint16_t action = be16_load(task->cdb + 4);
 	bool has_actions;
 
-	*cmd = scsi_command_find(
-		task->cdb[3], action > 0x1f ? 0xff : (uint8_t)action, &has_actions);
+	*cmd = scsi_command_find(task->cdb[3], action, &has_actions);
 	if (option == REPORT_OPCODE && has_actions) {
 		scsi_task_fail_field(task, 2, 2);
 		return false;

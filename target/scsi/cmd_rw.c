@@ -89,16 +89,7 @@ static void write_go(struct scsi_task *task)
 	scsi_task_io_go(task, scsi_task_good);
 }
 
-/* Whole blocks of what the initiator has are written; the rest is residual (RFC 7143 11.4.5.1). */
 void scsi_cmd_write(struct scsi_task *task)
 {
-	uint64_t len = scsi_task_bytes(task, task->blocks);
-
-	task->want_out = len;
-	if (len > task->out_room)
-		len = task->out_room & ~(task->lun->block_size - 1);
-	if (len == 0)
-		scsi_task_good(task);
-	else
-		scsi_task_want(task, (uint32_t)len, write_go);
+	scsi_task_want_blocks(task, write_go);
 }

@@ -96,15 +96,6 @@ static void verify_start(struct scsi_task *task, uint64_t bytes, unsigned check)
 	task->step[2] = check;
 }
 
-/* Of `bytes` that the command asks for, those that come in whole blocks; the rest is residual. */
-static uint32_t whole_blocks(struct scsi_task *task, uint64_t bytes)
-{
-	task->want_out = bytes;
-	if (bytes > task->out_room)
-		bytes = task->out_room & ~(task->lun->block_size - 1);
-	return (uint32_t)bytes;
-}
-
 static void verify_compare(struct scsi_task *task, uint64_t bytes)
 {
 	uint32_t come;
@@ -113,7 +104,7 @@ static void verify_compare(struct scsi_task *task, uint64_t bytes)
 		scsi_task_fail_field(task, task->cmd->blocks.byte, 7);
 		return;
 	}
-	come = whole_blocks(task, bytes);
+	come = scsi_task_whole_blocks(task, bytes);
 	verify_start(task, come, BYTCHK_COMPARE);
 	if (come)
 		scsi_task_want(task, come, verify_begin);
@@ -123,7 +114,7 @@ static void verify_compare(struct scsi_task *task, uint64_t bytes)
 
 static void verify_one_block(struct scsi_task *task, uint64_t bytes)
 {
-	uint32_t come = whole_blocks(task, task->lun->block_size);
+	uint32_t come = scsi_task_whole_blocks(task, task->lun->block_size);
 
 	verify_start(task, bytes, BYTCHK_ONE_BLOCK);
 	if (come && bytes)
@@ -189,7 +180,7 @@ static void write_verify_go(struct scsi_task *task)
 /* SBC-3 5.40 */
 void scsi_cmd_write_verify(struct scsi_task *task)
 {
-	uint32_t come = whole_blocks(task, scsi_task_bytes(task, task->blocks));
+	uint32_t come = scsi_task_whole_blocks(task, scsi_task_bytes(task, task->blocks));
 	unsigned check = bytchk(task);
 
 	if (check > BYTCHK_COMPARE) {

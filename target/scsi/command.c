@@ -47,9 +47,9 @@ static struct {
 } command_index[256];
 static uint8_t command_actions[16][ACTIONS_MAX]; /* place + 1 of the row */
 
-/* The bits of the first 16 bytes that must be zero; bytes beyond the CDB are not looked at. */
+/* The bits that must be zero; bytes beyond the row's CDB are not looked at. */
 static struct {
-	uint64_t word[2];
+	uint64_t word[SCSI_USAGE_MAX / 8];
 } command_forbidden[ROWS];
 
 static void setup_row(unsigned at, unsigned *sets)
@@ -88,7 +88,7 @@ const struct scsi_command *scsi_command_table(unsigned *count)
 	return command_rows;
 }
 
-const struct scsi_command *scsi_command_find(uint8_t opcode, uint8_t action, bool *has_actions)
+const struct scsi_command *scsi_command_find(uint8_t opcode, uint16_t action, bool *has_actions)
 {
 	unsigned set = command_index[opcode].action_set;
 	unsigned row = command_index[opcode].row;
@@ -125,10 +125,12 @@ static bool refuse_unknown(struct scsi_task *task, bool has_actions)
 {
 	if (!task->cmd)
 		log_unknown(task->nexus, task->cdb[0]);
-	if (has_actions) /* SPC-4 4.3.4: the opcode is known, its service action is not */
-		scsi_task_fail_field(task, 1, 4);
-	else
+	if (!has_actions)
 		scsi_task_fail(task, SENSE_INVALID_OPCODE);
+	else if (task->cdb[0] == SCSI_VARIABLE) /* SPC-4 4.3.4: the opcode is known, its service */
+		scsi_task_fail_field(task, 8, 7); /* action is not */
+	else
+		scsi_task_fail_field(task, 1, 4);
 	return false;
 }
 
@@ -136,7 +138,9 @@ static bool refuse_unknown(struct scsi_task *task, bool has_actions)
  * (SBC-3 4.22). */
 static int pointed_bit(const struct scsi_command *cmd, unsigned byte, unsigned wrong)
 {
-	if (byte == 1 && (wrong & 0xe0) && cmd->lba.width >= 4)
+	unsigned protect = cmd->opcode == SCSI_VARIABLE ? 10 : 1;
+
+	if (byte == protect && (wrong & 0xe0) && cmd->lba.width >= 4)
 		return 7;
 	return 31 - __builtin_clz(wrong);
 }
@@ -155,19 +159,34 @@ static bool refuse_bits(struct scsi_task *task)
 	return false;
 }
 
-static bool check_bits(struct scsi_task *task)
+/* SPC-4 4.2.3: a service action has one length, and the port brought as much. */
+static bool check_length(struct scsi_task *task)
 {
-	const uint64_t *forbidden = command_forbidden[task->cmd - command_rows].word;
-	uint64_t word[2];
+	const struct scsi_command *cmd = task->cmd;
 
-	if (task->cdb_len < task->cmd->len) {
+	if (cmd->opcode == SCSI_VARIABLE && task->cdb[7] != cmd->len - 8) {
+		scsi_task_fail_field(task, 7, 7);
+		return false;
+	}
+	if (task->cdb_len < cmd->len) {
 		scsi_task_fail_field(task, task->cdb_len, -1);
 		return false;
 	}
-	memcpy(word, task->cdb, sizeof word);
-	if ((word[0] & forbidden[0]) | (word[1] & forbidden[1]))
-		return refuse_bits(task);
 	return true;
+}
+
+static bool check_bits(struct scsi_task *task)
+{
+	const uint64_t *forbidden = command_forbidden[task->cmd - command_rows].word;
+	uint64_t word[SCSI_USAGE_MAX / 8];
+	uint64_t wrong = 0;
+
+	if (!check_length(task))
+		return false;
+	memcpy(word, task->cdb, sizeof word);
+	for (unsigned i = 0; i < SCSI_USAGE_MAX / 8; i++)
+		wrong |= word[i] & forbidden[i];
+	return !wrong || refuse_bits(task);
 }
 
 static uint64_t load_field(const uint8_t *cdb, struct scsi_place at)
@@ -314,7 +333,7 @@ void scsi_command_run_inner(struct scsi_task *task)
 	bool has_actions;
 
 	find_lun(task);
-	task->cmd = scsi_command_find(task->cdb[0], task->cdb[1] & 0x1f, &has_actions);
+	task->cmd = scsi_command_find(task->cdb[0], scsi_cdb_action(task->cdb), &has_actions);
 	if (!task->itl) {
 		scsi_task_fail(task, SENSE_LUN_NOT_SUPPORTED); /* SAM-5 5.11 */
 		return;
@@ -328,7 +347,7 @@ void scsi_command_begin(struct scsi_task *task)
 {
 	bool has_actions;
 
-	task->cmd = scsi_command_find(task->cdb[0], task->cdb[1] & 0x1f, &has_actions);
+	task->cmd = scsi_command_find(task->cdb[0], scsi_cdb_action(task->cdb), &has_actions);
 	if (!check_lun(task))
 		return;
 	if (!task->cmd || (task->itl && !scsi_command_offered(task->cmd, task->lun))) {

@@ -15,8 +15,9 @@
 #include "common/be.h"
 #include "common/span.h"
 
-#define SCSI_USAGE_MAX 16   /* longest CDB in the table */
+#define SCSI_USAGE_MAX 32   /* longest CDB in the table */
 #define SCSI_NO_ACTION 0xff /* the opcode has no service actions */
+#define SCSI_VARIABLE  0x7f /* the opcode of CDBs of variable length, SPC-4 4.2.3 */
 
 enum scsi_command_flags {
 	CMD_ALWAYS = 1u << 0, /* answers for LUNs that are not there, and past unit attentions */
@@ -89,7 +90,13 @@ const struct scsi_command *scsi_command_table(unsigned *count);
 
 /* The row of an opcode; `action` is looked at only when the opcode has service actions, which
  * `has_actions` tells. NULL: none. */
-const struct scsi_command *scsi_command_find(uint8_t opcode, uint8_t action, bool *has_actions);
+const struct scsi_command *scsi_command_find(uint8_t opcode, uint16_t action, bool *has_actions);
+
+/* The service action that a CDB would have, SPC-4 4.2.2.1.2 and 4.2.3.1. */
+static inline uint16_t scsi_cdb_action(const uint8_t *cdb)
+{
+	return cdb[0] == SCSI_VARIABLE ? be16_load(cdb + 8) : cdb[1] & 0x1f;
+}
 
 /* Whether this unit (NULL: the well-known one) has the command. */
 bool scsi_command_offered(const struct scsi_command *cmd, const struct scsi_lun *lun);
@@ -134,6 +141,13 @@ void scsi_task_evict(struct scsi_task *task);
 
 /* Asks the port for `len` > 0 bytes, len <= out_room, then calls next. */
 void scsi_task_want(struct scsi_task *task, uint32_t len, void (*next)(struct scsi_task *task));
+
+/* Of `bytes` that the command asks of the initiator, those that come in whole blocks; the rest is
+ * residual (RFC 7143 11.4.5.1). */
+uint32_t scsi_task_whole_blocks(struct scsi_task *task, uint64_t bytes);
+
+/* Asks for the command's blocks, as many as the initiator has, then calls next; none is GOOD. */
+void scsi_task_want_blocks(struct scsi_task *task, void (*next)(struct scsi_task *task));
 
 /* A scratch buffer of the task, given back when it ends. False: the task is ended as busy. */
 bool scsi_task_work(struct scsi_task *task, uint32_t len);
@@ -221,7 +235,7 @@ void scsi_cmd_report_luns(struct scsi_task *task);
 void scsi_cmd_mode_sense(struct scsi_task *task);
 /* MODE SELECT(6) and (10), SPC-4 6.11 and 6.12. */
 void scsi_cmd_mode_select(struct scsi_task *task);
-/* PREVENT ALLOW MEDIUM REMOVAL, SBC-3 5.9. */
+/* PREVENT ALLOW MEDIUM REMOVAL, SBC-3 5.10. */
 void scsi_cmd_prevent_allow(struct scsi_task *task);
 /* READ DEFECT DATA(10) and (12), SBC-3 5.17 and 5.18. */
 void scsi_cmd_read_defects(struct scsi_task *task);
@@ -259,7 +273,7 @@ void scsi_cmd_start_stop(struct scsi_task *task);
 void scsi_cmd_read_capacity10(struct scsi_task *task);
 /* READ CAPACITY(16), SBC-3 5.16. */
 void scsi_cmd_read_capacity16(struct scsi_task *task);
-/* GET LBA STATUS, SBC-3 5.5. */
+/* GET LBA STATUS(16) and (32), SBC-5 5.6 and 5.7. */
 void scsi_cmd_lba_status(struct scsi_task *task);
 /* READ(6), (10), (12), (16), SBC-3 5.10 and following. */
 void scsi_cmd_read(struct scsi_task *task);
@@ -271,7 +285,7 @@ void scsi_cmd_verify(struct scsi_task *task);
 void scsi_cmd_write_verify(struct scsi_task *task);
 /* COMPARE AND WRITE, SBC-3 5.2. */
 void scsi_cmd_compare_write(struct scsi_task *task);
-/* ORWRITE(16), SBC-3 5.6. */
+/* ORWRITE(16) and (32), SBC-5 5.10 and 5.11. */
 void scsi_cmd_orwrite(struct scsi_task *task);
 /* WRITE ATOMIC(16), SBC-4 5.49. */
 void scsi_cmd_write_atomic(struct scsi_task *task);

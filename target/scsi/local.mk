@@ -7,7 +7,7 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/cmd_prefetch.c target/scsi/sense.h target/scsi/sense.def target/scsi/commands.def target/scsi/vpd.def \
 	target/scsi/modes.def target/scsi/task.c target/scsi/command.c target/scsi/sense.c \
 	target/scsi/lun.c target/scsi/nexus.c target/scsi/tmf.c target/scsi/cmd_basic.c \
-	target/scsi/cmd_inquiry.c target/scsi/vpd.c target/scsi/cmd_capacity.c \
+	target/scsi/cmd_inquiry.c target/scsi/vpd.c target/scsi/cmd_capacity.c target/scsi/cmd_lba_status.c \
 	target/scsi/cmd_luns.c target/scsi/cmd_mode.c target/scsi/cmd_rw.c \
 	target/scsi/cmd_verify.c target/scsi/cmd_cache.c target/scsi/cmd_unmap.c \
 	target/scsi/cmd_same.c target/scsi/cmd_opcodes.c \
@@ -84,6 +84,9 @@ tests_unit_test_scsi_tmf_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_compare
 tests_unit_test_compare_SOURCES = tests/unit/test_compare.c $(SCSI_TESTPORT)
 tests_unit_test_compare_LDADD = $(SCSI_TEST_LIBS)
+check_PROGRAMS += tests/unit/test_variable
+tests_unit_test_variable_SOURCES = tests/unit/test_variable.c $(SCSI_TESTPORT)
+tests_unit_test_variable_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_fence
 tests_unit_test_fence_SOURCES = tests/unit/test_fence.c $(SCSI_TESTPORT)
 tests_unit_test_fence_LDADD = $(SCSI_TEST_LIBS)

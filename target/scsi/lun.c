@@ -137,6 +137,7 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 	if (!conf->naa || !naa_from_hex(lun, conf->naa))
 		naa_from_uuid(lun);
 	set_modes(lun, conf->state_dir);
+	scsi_orwrite_reset(lun);
 	join_units(lun);
 	return lun;
 }

@@ -340,6 +340,24 @@ uint64_t scsi_task_match_out(
 	return done;
 }
 
+uint32_t scsi_task_whole_blocks(struct scsi_task *task, uint64_t bytes)
+{
+	task->want_out = bytes;
+	if (bytes > task->out_room)
+		bytes = task->out_room & ~(task->lun->block_size - 1);
+	return (uint32_t)bytes;
+}
+
+void scsi_task_want_blocks(struct scsi_task *task, void (*next)(struct scsi_task *task))
+{
+	uint32_t len = scsi_task_whole_blocks(task, scsi_task_bytes(task, task->blocks));
+
+	if (len)
+		scsi_task_want(task, len, next);
+	else
+		scsi_task_good(task);
+}
+
 /* ---- abort: SAM-5 7 and 6.3.4 ---- */
 
 void scsi_task_abort(struct scsi_task *task)

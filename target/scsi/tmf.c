@@ -97,6 +97,8 @@ static void reset_units(const struct scsi_tmf *tmf, struct scsi_nexus *nexus)
 			continue;
 		scsi_itl_allow(itl);
 		scsi_lun_reset(itl->lun);
+		if (tmf->function == SCSI_TMF_TARGET_RESET) /* SAM-5 6.3.2 */
+			scsi_orwrite_reset(itl->lun);
 	}
 }
 

@@ -31,6 +31,13 @@ enum scsi_sanitize_state {
 struct scsi_reservation;
 struct scsi_fences;
 
+/* What ORWRITE commands agree on, SBC-5 4.27.2. Changed under a fence of the whole unit, or by a
+ * hard reset; atomic. */
+struct scsi_orwrite {
+	uint32_t current, previous; /* ORWgeneration codes */
+	uint32_t policy;            /* ORWRITE processing policy */
+};
+
 #define SCSI_SELF_TESTS 20 /* entries of the log, SPC-4 7.3.12 */
 
 struct scsi_lun {
@@ -68,6 +75,7 @@ struct scsi_lun {
 	uint32_t test_count;             /* self-tests so far; atomic */
 	uint32_t tests[SCSI_SELF_TESTS]; /* the latest, see cmd_diag.c; atomic */
 	struct scsi_fences *fences;      /* a share of the volume's */
+	struct scsi_orwrite orwrite;     /* generation codes */
 };
 
 /* The serial number's longest form. */
@@ -176,6 +184,9 @@ void scsi_itl_allow(struct scsi_itl *itl);
 
 /* A reset of the unit: mode parameters are as they were saved (SAM-5 6.3.3). Any thread. */
 void scsi_lun_reset(struct scsi_lun *lun);
+
+/* Power on or a hard reset: ORWRITE begins again (cmd_orwrite.c). Any thread. */
+void scsi_orwrite_reset(struct scsi_lun *lun);
 
 /* Queues a unit attention for one I_T_L nexus. On its loop. */
 void scsi_itl_attention(struct scsi_itl *itl, uint16_t code);

@@ -58,6 +58,8 @@ static const struct expected {
 	{ 0x5a, 0, 0, "ACAACCC" },    /* MODE SENSE(10) */
 	{ 0x5e, 0x00, 0, "AAAAACC" }, /* PERSISTENT RESERVE IN */
 	{ 0x5e, 0x01, 0, "AAAAACC" }, { 0x5e, 0x02, 0, "AAAAACC" }, { 0x5e, 0x03, 0, "AAAAACC" },
+	{ 0x7f, 0x0e, 0, "CCACCCC" }, /* ORWRITE(32) */
+	{ 0x7f, 0x12, 0, "ACAACCC" }, /* GET LBA STATUS(32) */
 	{ 0x83, 0x00, 0, "CCACCCC" }, /* EXTENDED COPY(LID1) */
 	{ 0x83, 0x01, 0, "CCACCCC" }, /* EXTENDED COPY(LID4) */
 	{ 0x83, 0x1c, 0, "CCACCCC" }, /* COPY OPERATION ABORT */
@@ -144,11 +146,15 @@ static const struct scsi_command *row_of(const struct expected *e)
 static void send_row(struct tp *tp, unsigned n, struct tp_cmd *c, const struct expected *e)
 {
 	static uint8_t zeroes[4096];
-	uint8_t cdb[16] = { e->opcode, e->action };
+	uint8_t cdb[32] = { e->opcode };
+	size_t len = e->opcode == SCSI_VARIABLE ? 32 : 16;
 
+	cdb[e->opcode == SCSI_VARIABLE ? 9 : 1] = e->action;
 	if (e->byte4)
 		cdb[4] = e->byte4;
-	tp_start(tp, n, c, cdb, sizeof cdb, sizeof zeroes, zeroes, sizeof zeroes);
+	if (e->opcode == SCSI_VARIABLE)
+		cdb[7] = 24;
+	tp_start(tp, n, c, cdb, len, sizeof zeroes, zeroes, sizeof zeroes);
 	tp_run(tp);
 	assert_int_equal(c->done, 1);
 }

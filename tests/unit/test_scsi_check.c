@@ -57,17 +57,21 @@ static void test_sense_descriptor(void **state)
 /* ---- reserved bits ---- */
 
 /* A CDB of the row that is good but for what the test does to it. */
-static void good_cdb(const struct scsi_command *cmd, uint8_t cdb[16])
+static void good_cdb(const struct scsi_command *cmd, uint8_t cdb[SCSI_USAGE_MAX])
 {
-	memset(cdb, 0, 16);
+	memset(cdb, 0, SCSI_USAGE_MAX);
 	cdb[0] = cmd->opcode;
+	if (cmd->opcode == SCSI_VARIABLE)
+		cdb[7] = cmd->len - 8;
 	if (cmd->action != SCSI_NO_ACTION)
-		cdb[1] = cmd->action;
+		cdb[cmd->opcode == SCSI_VARIABLE ? 9 : 1] = cmd->action;
 }
 
 static int expected_bit(const struct scsi_command *cmd, unsigned byte, int bit)
 {
-	return byte == 1 && bit >= 5 && cmd->lba.width >= 4 ? 7 : bit;
+	unsigned protect = cmd->opcode == SCSI_VARIABLE ? 10 : 1;
+
+	return byte == protect && bit >= 5 && cmd->lba.width >= 4 ? 7 : bit;
 }
 
 static void test_every_reserved_bit_of_every_row(void **state)
@@ -82,7 +86,7 @@ static void test_every_reserved_bit_of_every_row(void **state)
 	for (unsigned r = 0; r < count; r++) {
 		for (unsigned i = 8; i < rows[r].len * 8u; i++) {
 			unsigned byte = i / 8, bit = i % 8;
-			uint8_t cdb[16];
+			uint8_t cdb[SCSI_USAGE_MAX];
 			TP_CMD(c);
 
 			if (rows[r].usage[byte] & 1u << bit)
@@ -134,7 +138,8 @@ static void test_rows_are_in_order_and_found(void **state)
 		assert_int_equal(has_actions, rows[r].action != SCSI_NO_ACTION);
 		assert_int_equal(rows[r].usage[0], 0xff);
 		assert_true(rows[r].len == 6 || rows[r].len == 10 || rows[r].len == 12 ||
-			    rows[r].len == 16);
+			    rows[r].len == 16 || rows[r].len == 32);
+		assert_int_equal(rows[r].len == 32, rows[r].opcode == SCSI_VARIABLE);
 		assert_true(rows[r].lba.byte + rows[r].lba.width <= rows[r].len);
 		assert_true(rows[r].blocks.byte + rows[r].blocks.width <= rows[r].len);
 		assert_non_null(rows[r].run);
@@ -339,7 +344,7 @@ static void put_field(uint8_t *cdb, struct scsi_place at, uint64_t v)
 static bool out_of_range(
 	struct tp *tp, const struct scsi_command *cmd, uint64_t lba, uint64_t blocks)
 {
-	uint8_t cdb[16], data[1024] = { 0 };
+	uint8_t cdb[SCSI_USAGE_MAX], data[1024] = { 0 };
 	TP_CMD(c);
 
 	good_cdb(cmd, cdb);
@@ -415,7 +420,7 @@ static void test_write_protection_of_every_row(void **state)
 	(void)state;
 	rows = scsi_command_table(&count);
 	for (unsigned r = 0; r < count; r++) {
-		uint8_t cdb[16];
+		uint8_t cdb[SCSI_USAGE_MAX];
 		TP_CMD(c);
 
 		if (!(rows[r].flags & CMD_WRITES))
@@ -425,7 +430,7 @@ static void test_write_protection_of_every_row(void **state)
 		tp_exec(tp, &c, cdb, rows[r].len, 0, NULL, 0);
 		assert_sense(&c, 0x7, 0x27, 0x00);
 	}
-	assert_int_equal(writing, 16);
+	assert_int_equal(writing, 17);
 }
 
 static void test_no_medium(void **state)
@@ -441,7 +446,7 @@ static void test_no_medium(void **state)
 	assert_good(&c);
 	rows = scsi_command_table(&count);
 	for (unsigned r = 0; r < count; r++) {
-		uint8_t cdb[16];
+		uint8_t cdb[SCSI_USAGE_MAX];
 
 		if (!(rows[r].flags & CMD_MEDIUM))
 			continue;

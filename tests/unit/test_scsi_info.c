@@ -481,11 +481,13 @@ static void test_report_each_opcode(void **state)
 	for (unsigned i = 0; i < count; i++) {
 		const struct scsi_command *r = &rows[i];
 		bool has = r->action != SCSI_NO_ACTION;
-		uint8_t usage[16];
+		uint8_t usage[SCSI_USAGE_MAX];
 
-		memcpy(usage, r->usage, 16);
+		memcpy(usage, r->usage, sizeof usage);
 		usage[0] = r->opcode;
-		if (has)
+		if (r->opcode == SCSI_VARIABLE)
+			be16_store(usage + 8, r->action);
+		else if (has)
 			usage[1] = (uint8_t)((usage[1] & 0xe0) | r->action);
 		for (unsigned option = 1; option < 4; option++) {
 			one_opcode(
