@@ -7,6 +7,7 @@
  */
 #include "config/report.h"
 
+#include "common/near.h"
 #include "common/own.h"
 #include "config/keys.h"
 #include "config/value.h"
@@ -258,7 +259,7 @@ static void describe_volumes(const struct config *cfg, const char *name, char *o
 
 		if (!v)
 			continue;
-		if (cfg_is_near(name, v, &best))
+		if (near_is(name, v, &best))
 			near = v;
 		if (used + strlen(v) + 8 < room)
 			used += (size_t)snprintf(

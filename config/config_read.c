@@ -7,6 +7,7 @@
  */
 #include "config/config.h"
 
+#include "common/near.h"
 #include "common/own.h"
 #include "config/keys.h"
 #include "config/report.h"
@@ -255,7 +256,7 @@ static void unknown_key(struct reader *rd, const config_setting_t *s, enum cfg_o
 	size_t used = 0;
 
 	while ((k = cfg_key_next(object, k))) {
-		if (cfg_is_near(s->name, k->name, &best))
+		if (near_is(s->name, k->name, &best))
 			near = k->name;
 		if (used < sizeof names)
 			used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",

@@ -81,12 +81,6 @@ const struct cfg_key *cfg_key_next(enum cfg_object object, const struct cfg_key 
 /* The key of `object` that is called so, or NULL. Static. */
 const struct cfg_key *cfg_key_find(enum cfg_object object, const char *name);
 
-/* How many letters must change to make `b` of `a`, swapped neighbours as one, at most `max` + 1. */
-unsigned cfg_distance(const char *a, const char *b, unsigned max);
-
-/* Whether `b` is near enough to `a` to be what was meant. */
-bool cfg_is_near(const char *a, const char *b, unsigned *best);
-
 /* The field of `key` in its object, borrowed. */
 static inline void *cfg_key_field(const struct cfg_key *key, void *object)
 {

@@ -2,6 +2,7 @@
 /* Values: each type of keys.def is one function that checks and stores. */
 #include "config/value.h"
 
+#include "common/near.h"
 #include "common/own.h"
 #include "common/secret.h"
 
@@ -181,7 +182,7 @@ static void describe_words(const char *list, const char *text, char *out, size_t
 		const char *last = p[n] ? "" : " or ";
 
 		snprintf(word, sizeof word, "%.*s", (int)n, p);
-		if (cfg_is_near(text, word, &best))
+		if (near_is(text, word, &best))
 			snprintf(near, sizeof near, "%s", word);
 		used += (size_t)snprintf(out + used, room - used, "%s\"%s\"",
 			p == list ? ""

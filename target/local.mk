@@ -3,10 +3,11 @@ sbin_PROGRAMS += kurad
 kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/server.c target/apply.h target/apply.def \
 	target/storage.h target/storage.c target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
 	target/listen.c target/watch.h target/watch.c target/notify.h target/notify.c \
-	target/ctl/ctl.h target/ctl/ctl.c target/ctl/rpc.c target/ctl/verb.h target/ctl/verb.c \
-	target/ctl/verbs.def target/ctl/json.h target/ctl/json.c
-kurad_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS)
-kurad_LDADD = $(KURA_LIBS) $(JANSSON_LIBS)
+	target/ctl/ctl.h target/ctl/ctl.c target/ctl/rpc.c target/ctl/call.h target/ctl/call.c \
+	target/ctl/job.h target/ctl/job.c target/ctl/verbs.h target/ctl/verbs.c \
+	target/ctl/verb_look.c
+kurad_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
+kurad_LDADD = rpc/librpc.a $(KURA_LIBS) $(JANSSON_LIBS)
 
 # They start the kurad of the same tree.
 TESTS += tests/unit/test_server.py tests/unit/test_fencing.py tests/unit/test_atomic.py

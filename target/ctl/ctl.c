@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control thread: a poll over a few clients, each with one request under way. Whoever sends too
- * much, or does not read, waits or is closed; nobody is told twice.
+ * The control thread accepts and lets go of clients; each of these has a thread that reads a line,
+ * runs its verb and answers. Whoever sends too long a line, or does not read, is closed.
  */
 #include "target/ctl/ctl.h"
 
-#include "common/log.h"
+#include "common/list.h"
 #include "common/own.h"
+#include "target/ctl/job.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -20,143 +22,233 @@
 #include <sys/un.h>
 
 struct client {
-	int fd;      /* -1: free */
-	char *in;    /* CTL_REQUEST_MAX bytes */
-	size_t have; /* bytes in it */
-	char *out;   /* what is being sent, or NULL */
-	size_t out_len, out_at;
+	struct list node;
+	struct ctl *ctl;
+	struct ctl_asker asker;
+	pthread_t thread;
+	int fd;
+	bool over; /* its thread has nothing more to do; locked */
 };
 
 struct ctl {
-	const struct server *srv; /* borrowed */
+	struct server *srv; /* borrowed */
+	struct ctl_jobs *jobs;
 	char *path;
 	int listen_fd;
-	int stop_fd; /* an eventfd */
+	int stop_fd; /* an eventfd: the end, or a client that is over */
 	pthread_t thread;
-	struct client clients[CTL_CLIENTS_MAX];
+	pthread_mutex_t change; /* see ctl_asker */
+	pthread_mutex_t lock;   /* of what is below */
+	struct list clients;
+	unsigned client_count;
+	bool stopping;
 };
 
-/* ---- clients ---- */
+/* ---- a client, on its thread ---- */
 
-static void client_close(struct client *c)
+static bool send_all(int fd, const char *text, size_t len)
 {
-	close(c->fd);
-	free(c->in);
-	free(c->out);
-	*c = (struct client){ .fd = -1 };
-}
+	while (len) {
+		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
 
-static void client_open(struct ctl *ctl, int fd)
-{
-	for (unsigned i = 0; i < CTL_CLIENTS_MAX; i++) {
-		struct client *c = &ctl->clients[i];
-
-		if (c->fd >= 0)
-			continue;
-		*c = (struct client){ .fd = fd, .in = own_calloc(1, CTL_REQUEST_MAX) };
-		return;
-	}
-	close(fd);
-}
-
-/* Sends what the socket takes; false: the client is gone. */
-static bool client_send(struct client *c)
-{
-	while (c->out) {
-		ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL);
-
-		if (n < 0)
-			return errno == EAGAIN || errno == EINTR;
-		c->out_at += (size_t)n;
-		if (c->out_at == c->out_len) {
-			free(c->out);
-			c->out = NULL;
-		}
+		if (n < 0 && errno != EINTR)
+			return false;
+		text += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
 	}
 	return true;
 }
 
-/* Answers the requests that are there, one after the other as their answers leave. */
-static bool client_serve(struct ctl *ctl, struct client *c)
+/* False: the client is gone, or does not read. */
+static bool client_answer(struct client *c, const char *text, size_t len)
+{
+	char *reply own_free = ctl_answer(&c->asker, text, len);
+
+	return !reply || (send_all(c->fd, reply, strlen(reply)) && send_all(c->fd, "\n", 1));
+}
+
+/* Answers the requests that are whole; false: the client shall go. */
+static bool client_serve(struct client *c, char *in, size_t *have)
 {
 	char *end;
 
-	while (!c->out && (end = memchr(c->in, '\n', c->have))) {
-		size_t len = (size_t)(end - c->in);
-		char *text = ctl_answer(ctl->srv, c->in, len);
+	while ((end = memchr(in, '\n', *have))) {
+		size_t len = (size_t)(end - in);
 
-		c->have -= len + 1;
-		memmove(c->in, end + 1, c->have);
-		if (text) {
-			c->out = own_printf("%s\n", text);
-			c->out_len = strlen(c->out);
-			c->out_at = 0;
-			free(text);
-		}
-		if (!client_send(c))
+		if (!client_answer(c, in, len))
 			return false;
+		*have -= len + 1;
+		memmove(in, end + 1, *have);
 	}
-	return c->out || c->have < CTL_REQUEST_MAX;
+	return *have < CTL_REQUEST_MAX;
 }
 
-/* Reads what is there; false: the client is gone or sends too much. */
-static bool client_receive(struct ctl *ctl, struct client *c)
+static void *client_run(void *arg)
 {
-	ssize_t n = recv(c->fd, c->in + c->have, CTL_REQUEST_MAX - c->have, 0);
+	struct client *c = arg;
+	char *in own_free = own_calloc(1, CTL_REQUEST_MAX);
+	size_t have = 0;
+	ssize_t n;
 
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	if (n == 0)
+	pthread_setname_np(pthread_self(), "kura-client");
+	do {
+		n = recv(c->fd, in + have, CTL_REQUEST_MAX - have, 0);
+		have += n > 0 ? (size_t)n : 0;
+	} while ((n > 0 && client_serve(c, in, &have)) || (n < 0 && errno == EINTR));
+	pthread_mutex_lock(&c->ctl->lock);
+	c->over = true;
+	pthread_mutex_unlock(&c->ctl->lock);
+	eventfd_write(c->ctl->stop_fd, 1);
+	return NULL;
+}
+
+/* ---- who it is ---- */
+
+/* Whether the peer belongs to a group of this machine, which need not be there. */
+static bool in_group(int fd, gid_t main_group, const char *name)
+{
+	gid_t groups[256];
+	socklen_t len = sizeof groups;
+	char room[4096];
+	struct group entry, *found = NULL;
+
+	if (getgrnam_r(name, &entry, room, sizeof room, &found) || !found)
 		return false;
-	c->have += (size_t)n;
-	return client_serve(ctl, c);
+	if (main_group == found->gr_gid)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
+		return false;
+	for (unsigned i = 0; i < len / sizeof *groups; i++) {
+		if (groups[i] == found->gr_gid)
+			return true;
+	}
+	return false;
 }
 
-static void client_turn(struct ctl *ctl, struct client *c, short events)
+/* Fills in who asks; false: somebody who may not even look. */
+static bool asker_of(struct client *c)
 {
-	bool alive = true;
+	struct ucred peer;
+	socklen_t len = sizeof peer;
 
-	if (c->out)
-		alive = !(events & (POLLERR | POLLHUP)) && client_send(c) && client_serve(ctl, c);
-	else if (events)
-		alive = client_receive(ctl, c);
-	if (!alive)
-		client_close(c);
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+		return false;
+	c->asker = (struct ctl_asker){
+		.srv = c->ctl->srv,
+		.jobs = c->ctl->jobs,
+		.change = &c->ctl->change,
+		.uid = peer.uid,
+		.may_change = peer.uid == 0 || peer.uid == geteuid() ||
+			      in_group(c->fd, peer.gid, CTL_GROUP),
+	};
+	return c->asker.may_change || in_group(c->fd, peer.gid, CTL_MONITOR_GROUP);
 }
 
 /* ---- the thread ---- */
 
-static void accept_all(struct ctl *ctl)
+static void client_free(struct client *c)
 {
-	int fd;
+	list_del(&c->node);
+	c->ctl->client_count--;
+	close(c->fd);
+	free(c);
+}
 
-	while ((fd = accept4(ctl->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
-		client_open(ctl, fd);
+static void say_and_close(int fd, const char *why)
+{
+	char *text own_free = own_printf("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{"
+					 "\"code\":%d,\"message\":\"%s\",\"data\":{\"exit\":"
+					 "%d}}}\n",
+		-32000 - RPC_DENIED, why, RPC_DENIED);
+
+	(void)send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	close(fd);
+}
+
+static void client_open(struct ctl *ctl, int fd)
+{
+	struct timeval send_time = { .tv_sec = CTL_SEND_SECONDS };
+	struct client *c;
+
+	if (ctl->client_count == CTL_CLIENTS_MAX) {
+		say_and_close(fd, "too many clients at once; try again");
+		return;
+	}
+	c = own_calloc(1, sizeof *c);
+	c->ctl = ctl;
+	c->fd = fd;
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send_time, sizeof send_time);
+	list_push(&ctl->clients, &c->node);
+	ctl->client_count++;
+	if (asker_of(c) && !pthread_create(&c->thread, NULL, client_run, c))
+		return;
+	fd = dup(fd);
+	client_free(c);
+	if (fd >= 0)
+		say_and_close(fd, "this user may not ask kurad; join the group " CTL_GROUP
+				  " or " CTL_MONITOR_GROUP);
+}
+
+/* Lets go of the clients whose threads are over. */
+static void reap(struct ctl *ctl)
+{
+	list_for_each_safe (node, &ctl->clients) {
+		struct client *c = container_of(node, struct client, node);
+		bool over;
+
+		pthread_mutex_lock(&ctl->lock);
+		over = c->over;
+		pthread_mutex_unlock(&ctl->lock);
+		if (!over)
+			continue;
+		pthread_join(c->thread, NULL);
+		client_free(c);
+	}
+}
+
+static bool is_stopping(struct ctl *ctl)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&ctl->lock);
+	stopping = ctl->stopping;
+	pthread_mutex_unlock(&ctl->lock);
+	return stopping;
+}
+
+static void end_clients(struct ctl *ctl)
+{
+	list_for_each (node, &ctl->clients)
+		shutdown(container_of(node, struct client, node)->fd, SHUT_RDWR);
+	while (!list_empty(&ctl->clients)) {
+		struct client *c = container_of(ctl->clients.next, struct client, node);
+
+		pthread_join(c->thread, NULL);
+		client_free(c);
+	}
 }
 
 static void *ctl_run(void *arg)
 {
 	struct ctl *ctl = arg;
-	struct pollfd p[2 + CTL_CLIENTS_MAX];
+	struct pollfd p[2] = {
+		{ .fd = ctl->stop_fd, .events = POLLIN },
+		{ .fd = ctl->listen_fd, .events = POLLIN },
+	};
 
 	pthread_setname_np(pthread_self(), "kura-ctl");
-	for (;;) {
-		p[0] = (struct pollfd){ .fd = ctl->stop_fd, .events = POLLIN };
-		p[1] = (struct pollfd){ .fd = ctl->listen_fd, .events = POLLIN };
-		for (unsigned i = 0; i < CTL_CLIENTS_MAX; i++)
-			p[2 + i] = (struct pollfd){ .fd = ctl->clients[i].fd,
-				.events = ctl->clients[i].out ? POLLOUT : POLLIN };
-		if (poll(p, own_array_len(p), -1) < 0)
-			continue;
-		if (p[0].revents)
-			return NULL;
-		for (unsigned i = 0; i < CTL_CLIENTS_MAX; i++) {
-			if (p[2 + i].revents)
-				client_turn(ctl, &ctl->clients[i], p[2 + i].revents);
-		}
-		if (p[1].revents)
-			accept_all(ctl);
+	while (!is_stopping(ctl)) {
+		eventfd_t rung;
+		int fd;
+
+		(void)poll(p, own_array_len(p), -1);
+		(void)eventfd_read(ctl->stop_fd, &rung);
+		reap(ctl);
+		while ((fd = accept4(ctl->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+			client_open(ctl, fd);
 	}
+	end_clients(ctl);
+	return NULL;
 }
 
 /* ---- the socket ---- */
@@ -200,6 +292,17 @@ static int remove_stale(const struct sockaddr_un *a)
 	return unlink(a->sun_path) ? -errno : 0;
 }
 
+/* Whether anybody but root is to come in; who it is is looked at when he has come. */
+static bool has_groups(void)
+{
+	char room[4096];
+	struct group entry, *found = NULL;
+
+	if (!getgrnam_r(CTL_GROUP, &entry, room, sizeof room, &found) && found)
+		return true;
+	return !getgrnam_r(CTL_MONITOR_GROUP, &entry, room, sizeof room, &found) && found;
+}
+
 static int bind_socket(const struct sockaddr_un *a)
 {
 	int fd own_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -208,7 +311,7 @@ static int bind_socket(const struct sockaddr_un *a)
 
 	if (fd < 0)
 		return -errno;
-	old = umask(0177);
+	old = umask(has_groups() ? 0111 : 0177);
 	err = bind(fd, (const struct sockaddr *)a, sizeof *a) ? -errno : 0;
 	umask(old);
 	if (err)
@@ -244,33 +347,34 @@ static int open_socket(const char *path, char *why)
 
 static void ctl_free(struct ctl *ctl)
 {
-	for (unsigned i = 0; i < CTL_CLIENTS_MAX; i++) {
-		if (ctl->clients[i].fd >= 0)
-			client_close(&ctl->clients[i]);
-	}
 	if (ctl->listen_fd >= 0) {
 		close(ctl->listen_fd);
 		unlink(ctl->path);
 	}
 	if (ctl->stop_fd >= 0)
 		close(ctl->stop_fd);
+	ctl_jobs_free(ctl->jobs);
+	pthread_mutex_destroy(&ctl->change);
+	pthread_mutex_destroy(&ctl->lock);
 	free(ctl->path);
 	free(ctl);
 }
 
-struct ctl *ctl_start(const char *path, const struct server *srv, int *err, char *why)
+struct ctl *ctl_start(const char *path, struct server *srv, int *err, char *why)
 {
 	struct ctl *ctl = own_calloc(1, sizeof *ctl);
 
 	ctl->srv = srv;
 	ctl->path = own_strdup(path);
-	for (unsigned i = 0; i < CTL_CLIENTS_MAX; i++)
-		ctl->clients[i].fd = -1;
+	ctl->jobs = ctl_jobs_new();
+	list_init(&ctl->clients);
+	pthread_mutex_init(&ctl->change, NULL);
+	pthread_mutex_init(&ctl->lock, NULL);
 	ctl->stop_fd = -1;
 	ctl->listen_fd = open_socket(path, why);
 	*err = ctl->listen_fd < 0 ? ctl->listen_fd : 0;
 	if (!*err) {
-		ctl->stop_fd = eventfd(0, EFD_CLOEXEC);
+		ctl->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		*err = ctl->stop_fd < 0 ? fail(why, -errno, "eventfd: %s", strerror(errno)) : 0;
 	}
 	if (!*err) {
@@ -288,6 +392,9 @@ void ctl_stop(struct ctl *ctl)
 {
 	if (!ctl)
 		return;
+	pthread_mutex_lock(&ctl->lock);
+	ctl->stopping = true;
+	pthread_mutex_unlock(&ctl->lock);
 	eventfd_write(ctl->stop_fd, 1);
 	pthread_join(ctl->thread, NULL);
 	ctl_free(ctl);

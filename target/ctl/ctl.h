@@ -2,18 +2,22 @@
 /*
  * ctl.h: the control socket, where the admin tool asks a running kurad.
  *
- * JSON-RPC 2.0 over a Unix stream socket, one request and one answer per line. It has a thread of
- * its own, so that a question never waits in the data path; whoever may open the socket (mode 0600)
- * may ask everything.
+ * JSON-RPC 2.0 over a Unix stream socket, one request and one answer per line. Each client has a
+ * thread, so that neither a slow verb nor a slow reader holds up another one, and never the data
+ * path. Who may connect: root and the user of kurad, and the members of two groups, if there are
+ * such: "kura" may do everything, "kura-monitor" may look.
  */
 #ifndef KURA_TARGET_CTL_CTL_H
 #define KURA_TARGET_CTL_CTL_H
 
-#include "target/server.h"
+#include "target/ctl/call.h"
 
-#define CTL_WHY_LEN     512
-#define CTL_REQUEST_MAX (64u << 10) /* bytes of one request */
-#define CTL_CLIENTS_MAX 16u         /* connections at once */
+#define CTL_REQUEST_MAX  (64u << 10) /* bytes of one request */
+#define CTL_CLIENTS_MAX  32u         /* connections at once */
+#define CTL_SEND_SECONDS 10u         /* who does not read an answer for so long is closed */
+
+#define CTL_GROUP         "kura"
+#define CTL_MONITOR_GROUP "kura-monitor"
 
 struct ctl;
 
@@ -22,15 +26,24 @@ struct ctl;
  * (borrowed until ctl_stop). A socket that a dead kurad left behind is replaced. NULL: *err is a
  * negative errno and `why` (CTL_WHY_LEN) a sentence. Returns owned.
  */
-struct ctl *ctl_start(const char *path, const struct server *srv, int *err, char *why);
+struct ctl *ctl_start(const char *path, struct server *srv, int *err, char *why);
 
-/* Ends the thread, closes every connection and removes the socket. NULL is fine. Takes it. */
+/* Ends jobs and clients, removes the socket. NULL is fine. Takes it; waits for verbs that run. */
 void ctl_stop(struct ctl *ctl);
+
+/* Whoever asks, and whom. All borrowed. */
+struct ctl_asker {
+	struct server *srv;
+	struct ctl_jobs *jobs;
+	pthread_mutex_t *change; /* held while a verb changes something */
+	bool may_change;
+	uid_t uid;
+};
 
 /*
  * The answer to one request of `len` bytes, or NULL when it wants none (a notification). Returns
- * owned. The control thread's, and tests'.
+ * owned. Any thread; blocks as long as the verb does.
  */
-char *ctl_answer(const struct server *srv, const char *text, size_t len);
+char *ctl_answer(struct ctl_asker *asker, const char *text, size_t len);
 
 #endif

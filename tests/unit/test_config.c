@@ -2,6 +2,7 @@
 /* The configuration: what is read from good files, and every message on bad ones, word for word. */
 #include "tests/unit/config_texts.h"
 
+#include "common/near.h"
 #include "common/own.h"
 #include "config/keys.h"
 #include "config/value.h"
@@ -506,12 +507,12 @@ static void test_unreadable(void **state)
 static void test_distance(void **state)
 {
 	(void)state;
-	assert_int_equal(cfg_distance("volume", "volume", 3), 0);
-	assert_int_equal(cfg_distance("volume", "volmue", 3), 1);
-	assert_int_equal(cfg_distance("volume", "volumes", 3), 1);
-	assert_int_equal(cfg_distance("volume", "vlumee", 3), 2);
-	assert_int_equal(cfg_distance("volume", "portal", 3), 4);
-	assert_int_equal(cfg_distance("", "abc", 9), 3);
+	assert_int_equal(near_distance("volume", "volume", 3), 0);
+	assert_int_equal(near_distance("volume", "volmue", 3), 1);
+	assert_int_equal(near_distance("volume", "volumes", 3), 1);
+	assert_int_equal(near_distance("volume", "vlumee", 3), 2);
+	assert_int_equal(near_distance("volume", "portal", 3), 4);
+	assert_int_equal(near_distance("", "abc", 9), 3);
 }
 
 int main(void)

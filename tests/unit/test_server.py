@@ -533,7 +533,8 @@ def test_questions():
                   result["volumes"][0]["write"]["count"] == 0, "stats", str(result))
         session.close()
         result = ask(k, "verbs")["result"]
-        tap.check({"version", "status", "stats", "verbs"} <= set(result), "verbs", str(result))
+        tap.check({"version", "status", "stats", "verbs"} <= {v["verb"] for v in result["verbs"]},
+                  "verbs", str(result))
         answers = [(ask(k, "nonsense"), -32601), (ask(k, "status", params={"x": 1}), -32602)]
         asker = Asker(path)
         for text, code in (("nonsense\n", -32700), ("[]\n", -32600), ("{}\n", -32600), ("\n", -32700),

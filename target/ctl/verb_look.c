@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs that only look. */
+#include "target/ctl/verbs.h"
+
+#include "common/own.h"
+#include "common/stat.h"
+#include "kura_config.h"
+#include "target/ctl/job.h"
+#include "volume/layer_stats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void verb_version(struct ctl_call *call)
+{
+	jval_set_text(call->result, "name", "kurad");
+	jval_set_text(call->result, "version", PACKAGE_VERSION);
+}
+
+/* ---- status ---- */
+
+static struct jval *loops_status(const struct server *srv)
+{
+	struct jval *loops = jval_list();
+
+	for (unsigned i = 0; i < server_loops(srv); i++) {
+		struct jval *one = jval_object();
+
+		jval_set_number(one, "loop", i);
+		jval_set_number(one, "connections", server_loop_load(srv, i));
+		jval_append(loops, one);
+	}
+	return loops;
+}
+
+static struct jval *volume_status(const struct cfg_volume *v, const struct vol *vol)
+{
+	struct jval *one = jval_object();
+	struct vol_info info = vol_info(vol);
+	char uuid[2 * VOL_UUID_LEN + 1];
+
+	for (unsigned i = 0; i < VOL_UUID_LEN; i++)
+		snprintf(uuid + 2 * i, 3, "%02x", info.uuid[i]);
+	jval_set_text(one, "name", v->name);
+	jval_set_text(one, "store", v->store);
+	if (v->path)
+		jval_set_text(one, "path", v->path);
+	jval_set_number(one, "bytes", info.size);
+	jval_set_number(one, "block_size", info.block_size);
+	jval_set_text(one, "uuid", uuid);
+	return one;
+}
+
+static struct jval *target_status(const struct cfg_target *t)
+{
+	struct jval *one = jval_object(), *luns = jval_list();
+
+	jval_set_text(one, "name", t->name);
+	for (unsigned i = 0; i < t->lun_count; i++) {
+		struct jval *lun = jval_object();
+
+		jval_set_number(lun, "lun", t->luns[i].lun);
+		jval_set_text(lun, "volume", t->luns[i].volume);
+		jval_append(luns, lun);
+	}
+	jval_set(one, "luns", luns);
+	return one;
+}
+
+void verb_status(struct ctl_call *call)
+{
+	const struct server *srv = call->srv;
+	const struct config *cfg = server_config(srv);
+	struct jval *out = call->result;
+	struct jval *volumes = jval_list(), *targets = jval_list();
+	uint64_t connections = 0;
+
+	for (unsigned i = 0; i < server_loops(srv); i++)
+		connections += server_loop_load(srv, i);
+	for (unsigned i = 0; i < cfg->volume_count; i++)
+		jval_append(volumes, volume_status(&cfg->volumes[i], server_volume(srv, i)));
+	for (unsigned i = 0; i < cfg->target_count; i++)
+		jval_append(targets, target_status(&cfg->targets[i]));
+	jval_set_number(out, "uptime_seconds", server_uptime(srv));
+	jval_set_text(out, "engine", server_engine(srv));
+	jval_set_number(out, "connections", connections);
+	jval_set(out, "loops", loops_status(srv));
+	jval_set(out, "volumes", volumes);
+	jval_set(out, "targets", targets);
+}
+
+/* ---- stats ---- */
+
+static struct jval *op_stats(const struct stats_op *op)
+{
+	struct jval *out = jval_object();
+
+	jval_set_number(out, "count", op->count);
+	jval_set_number(out, "bytes", op->bytes);
+	jval_set_number(out, "errors", op->errors);
+	jval_set_number(out, "p50_ns", stats_percentile_ns(op, 500));
+	jval_set_number(out, "p99_ns", stats_percentile_ns(op, 990));
+	return out;
+}
+
+/* What the stats layer of a volume has seen, or NULL when it has none. */
+static struct jval *volume_stats(const struct cfg_volume *v, const struct vol *vol)
+{
+	static const char *const names[] = { "read", "write", "flush", "trim", "zero", "extents" };
+	struct stats_table *table own_free = own_calloc(1, sizeof *table);
+	struct jval *out;
+
+	if (!stats_read(vol, table))
+		return NULL;
+	out = jval_object();
+	jval_set_text(out, "name", v->name);
+	for (unsigned i = 0; i < own_array_len(names); i++)
+		jval_set(out, names[i], op_stats(&table->op[i]));
+	return out;
+}
+
+void verb_stats(struct ctl_call *call)
+{
+	const struct server *srv = call->srv;
+	const struct config *cfg = server_config(srv);
+	struct jval *out = call->result;
+	struct jval *counters = jval_object(), *volumes = jval_list();
+
+	for (unsigned i = 0; i < STAT_COUNT; i++)
+		jval_set_number(counters, stat_name((enum stat_id)i), stat_sum((enum stat_id)i));
+	for (unsigned i = 0; i < cfg->volume_count; i++) {
+		struct jval *one = volume_stats(&cfg->volumes[i], server_volume(srv, i));
+
+		if (one)
+			jval_append(volumes, one);
+	}
+	jval_set(out, "counters", counters);
+	jval_set(out, "volumes", volumes);
+}
+
+/* ---- the table ---- */
+
+void verb_verbs(struct ctl_call *call)
+{
+	struct jval *list = ctl_list(call);
+
+	for (unsigned i = 0; i < RPC_VERB_COUNT; i++) {
+		struct jval *one = jval_object();
+
+		jval_set_text(one, "verb", rpc_verbs[i].words);
+		jval_set_text(one, "class", rpc_class_name(rpc_verbs[i].class));
+		jval_set_text(one, "help", rpc_verbs[i].help);
+		jval_append(list, one);
+	}
+}
+
+/* ---- jobs ---- */
+
+static void free_jval(struct jval **v)
+{
+	jval_free(*v);
+}
+
+static void no_such_job(struct ctl_call *call)
+{
+	ctl_fail(call, RPC_NOT_FOUND, "job %u: there is none of that number; kura job list",
+		(unsigned)ctl_number(call, "job", 0));
+}
+
+void verb_job_list(struct ctl_call *call)
+{
+	ctl_jobs_list(call->jobs, ctl_list(call));
+}
+
+void verb_job_show(struct ctl_call *call)
+{
+	if (!ctl_job_show(call->jobs, (unsigned)ctl_number(call, "job", 0), call->result))
+		no_such_job(call);
+}
+
+void verb_job_cancel(struct ctl_call *call)
+{
+	unsigned number = (unsigned)ctl_number(call, "job", 0);
+	own_cleanup(free_jval) struct jval *job = jval_object();
+
+	if (!ctl_job_cancel(call->jobs, number) || !ctl_job_show(call->jobs, number, job)) {
+		no_such_job(call);
+		return;
+	}
+	jval_set_number(call->result, "job", number);
+	jval_set_copy(call->result, "state", jval_get(job, "state"));
+}

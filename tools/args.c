@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Words are collected first, because the verb, which says what the options mean, may stand behind
+ * some of them; then options get their values, then positions.
+ */
+#include "tools/args.h"
+
+#include "common/near.h"
+#include "common/own.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct args_option args_options[] = {
+	{ "socket", 'S', "SOCKET", "where kurad answers (/run/kura/control)" },
+	{ "json", 'j', NULL, "print the answer as JSON" },
+	{ "no-header", 0, NULL, "print tables without their first line" },
+	{ "yes", 'y', NULL, "do not ask whether it is meant" },
+	{ "detach", 'd', NULL, "start a job and do not wait for it" },
+	{ "help", 'h', NULL, "print what a verb takes" },
+	{ "version", 'V', NULL, "print the version of the tool" },
+	{ 0 },
+};
+
+static __attribute__((format(printf, 2, 3))) int refuse(char *why, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, RPC_WHY_LEN, fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+/* ---- the tool's own options ---- */
+
+static const struct args_option *find_option(const char *arg)
+{
+	for (const struct args_option *o = args_options; o->name; o++) {
+		size_t n = strlen(o->name);
+
+		if (arg[1] == '-' && !strncmp(arg + 2, o->name, n) &&
+			(!arg[2 + n] || (o->value && arg[2 + n] == '=')))
+			return o;
+		if (arg[1] == o->letter && o->letter && !arg[2])
+			return o;
+	}
+	return NULL;
+}
+
+static void set_option(struct args *a, const struct args_option *o, const char *value)
+{
+	if (!strcmp(o->name, "socket"))
+		a->socket = value;
+	else if (!strcmp(o->name, "json"))
+		a->json = true;
+	else if (!strcmp(o->name, "no-header"))
+		a->no_header = true;
+	else if (!strcmp(o->name, "yes"))
+		a->yes = true;
+	else if (!strcmp(o->name, "detach"))
+		a->detach = true;
+	else if (!strcmp(o->name, "help"))
+		a->help = true;
+	else
+		a->version = true;
+}
+
+/* Takes the tool's options out of the line; what is left goes to a->words. */
+static int take_options(struct args *a, int argc, char **argv, char *why)
+{
+	bool plain = false;
+
+	for (int i = 1; i < argc; i++) {
+		const struct args_option *o = NULL;
+		const char *value = NULL;
+
+		if (!plain && argv[i][0] == '-' && argv[i][1])
+			o = find_option(argv[i]);
+		plain = plain || !strcmp(argv[i], "--");
+		if (!o) {
+			a->words[a->word_count++] = argv[i];
+			continue;
+		}
+		if (o->value) {
+			value = strchr(argv[i], '=');
+			value = value ? value + 1 : ++i < argc ? argv[i] : NULL;
+			if (!value)
+				return refuse(why, "--%s needs a value: %s", o->name, o->help);
+		}
+		set_option(a, o, value);
+	}
+	return 0;
+}
+
+/* ---- the verb ---- */
+
+static int find_verb(struct args *a, char *why)
+{
+	const struct rpc_verb *near;
+	char *two own_free = NULL;
+
+	if (!a->word_count)
+		return 0;
+	if (a->word_count > 1) {
+		two = own_printf("%s %s", a->words[0], a->words[1]);
+		a->verb = rpc_verb_find(two);
+		a->verb_words = 2;
+	}
+	if (!a->verb) {
+		a->verb = rpc_verb_find(a->words[0]);
+		a->verb_words = 1;
+	}
+	if (a->verb || a->help)
+		return 0;
+	near = two ? rpc_verb_near(two) : NULL;
+	near = near ? near : rpc_verb_near(a->words[0]);
+	return refuse(why, "no verb is called \"%.100s\"%s%s%s; kura help lists them",
+		two ? two : a->words[0], near ? "; did you mean \"" : "", near ? near->words : "",
+		near ? "\"?" : "");
+}
+
+/* ---- its arguments ---- */
+
+static int add_value(struct args *a, const struct rpc_arg *arg, struct jval *v, char *why)
+{
+	struct jval *list = jval_member(a->params, arg->name);
+
+	if (!v)
+		return -EINVAL;
+	if (!rpc_arg_is_list(arg)) {
+		if (list) {
+			jval_free(v);
+			return refuse(why, "%s is given twice", arg->name);
+		}
+		jval_set(a->params, arg->name, v);
+		return 0;
+	}
+	if (!list) {
+		jval_set(a->params, arg->name, jval_list());
+		list = jval_member(a->params, arg->name);
+	}
+	jval_append(list, v);
+	return 0;
+}
+
+static bool is_position(const struct rpc_arg *arg)
+{
+	return arg->use == RPC_USE_POS || arg->use == RPC_USE_POS_MAY ||
+	       arg->use == RPC_USE_POS_LIST;
+}
+
+static int no_option(const struct args *a, const char *name, char *why)
+{
+	const struct rpc_arg *arg = NULL;
+	unsigned best = UINT_MAX;
+	const char *near = NULL;
+
+	while ((arg = rpc_arg_next(a->verb->id, arg))) {
+		if (!is_position(arg) && near_is(name, arg->name, &best))
+			near = arg->name;
+	}
+	return refuse(why, "\"%s\" takes no --%.60s%s%s%s; kura help %s", a->verb->words, name,
+		near ? "; did you mean --" : "", near ? near : "", near ? "?" : "", a->verb->words);
+}
+
+/* The option at words[*i], with its value behind it or behind a "=". */
+static int take_argument(struct args *a, unsigned *i, char *why)
+{
+	const char *word = a->words[*i] + 2, *value = strchr(word, '=');
+	char *name own_free = value ? strndup(word, (size_t)(value - word)) : own_strdup(word);
+	const struct rpc_arg *arg = rpc_arg_find(a->verb->id, name);
+
+	if (!arg || is_position(arg))
+		return no_option(a, name, why);
+	if (arg->type == RPC_ARG_FLAG) {
+		if (value)
+			return refuse(why, "--%s takes no value", name);
+		jval_set_flag(a->params, arg->name, true);
+		return 0;
+	}
+	if (value)
+		value++;
+	else if (*i + 1 < a->word_count)
+		value = a->words[++*i];
+	else
+		return refuse(why, "--%s needs a value: %s", name, arg->help);
+	return add_value(a, arg, rpc_arg_parse(arg, value, why), why);
+}
+
+/* The argument that the next position fills, behind `last`; NULL: there is no more. */
+static const struct rpc_arg *next_position(const struct args *a, const struct rpc_arg *last)
+{
+	const struct rpc_arg *arg = last;
+
+	if (last && last->use == RPC_USE_POS_LIST)
+		return last;
+	while ((arg = rpc_arg_next(a->verb->id, arg)) && !is_position(arg))
+		;
+	return arg;
+}
+
+static int take_arguments(struct args *a, char *why)
+{
+	const struct rpc_arg *position = NULL;
+	bool plain = false;
+
+	for (unsigned i = a->verb_words; i < a->word_count; i++) {
+		const char *word = a->words[i];
+		int err;
+
+		if (!plain && !strcmp(word, "--")) {
+			plain = true;
+			continue;
+		}
+		if (!plain && !strncmp(word, "--", 2)) {
+			err = take_argument(a, &i, why);
+		} else {
+			position = next_position(a, position);
+			if (!position)
+				return refuse(why, "\"%.100s\" is too much; kura help %s", word,
+					a->verb->words);
+			err = add_value(a, position, rpc_arg_parse(position, word, why), why);
+		}
+		if (err)
+			return err;
+	}
+	return rpc_check(a->verb, a->params, why);
+}
+
+int args_read(struct args *a, int argc, char **argv, char *why)
+{
+	int err;
+
+	*a = (struct args){ .socket = "/run/kura/control", .params = jval_object() };
+	a->words = own_calloc((size_t)argc + 1, sizeof *a->words);
+	err = take_options(a, argc, argv, why);
+	if (err || a->version || !a->word_count || !strcmp(a->words[0], "help") ||
+		!strcmp(a->words[0], "completion"))
+		return err;
+	err = find_verb(a, why);
+	return err || a->help ? err : take_arguments(a, why);
+}
+
+void args_fini(struct args *a)
+{
+	jval_free(a->params);
+	free(a->words);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kura: the administrator's tool. It reads a command line by the rows of verbs.def, asks kurad, and
+ * prints the answer; what a verb does is decided there, not here.
+ *
+ * The exit status is one of enum rpc_exit.
+ */
+#include "common/own.h"
+#include "kura_config.h"
+#include "tools/args.h"
+#include "tools/client.h"
+#include "tools/help.h"
+#include "tools/job.h"
+#include "tools/out.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct out_style style_of(const struct args *a)
+{
+	return (struct out_style){
+		.json = a->json,
+		.no_header = a->no_header,
+		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+	};
+}
+
+static enum rpc_exit usage(const char *why)
+{
+	fprintf(stderr, "kura: %s\n", why);
+	return RPC_USAGE;
+}
+
+/* What is printed of all rows together; the last three are for the documents and for programs. */
+static const struct {
+	const char *word;
+	void (*print)(FILE *f);
+} pages[] = {
+	{ "", help_all },
+	{ "--manual", help_manual },
+	{ "--reference", help_reference },
+	{ "--schema", help_schema },
+};
+
+/* "help", "help volume", "help volume create", or one of the pages. */
+static enum rpc_exit help(char **words, unsigned count)
+{
+	char *two own_free = NULL;
+	const struct rpc_verb *verb;
+
+	for (unsigned i = 0; i < own_array_len(pages); i++) {
+		if (!strcmp(pages[i].word, count ? words[0] : "")) {
+			pages[i].print(stdout);
+			return RPC_DONE;
+		}
+	}
+	two = own_printf("%s%s%s", words[0], count > 1 ? " " : "", count > 1 ? words[1] : "");
+	verb = rpc_verb_find(two);
+	if (verb) {
+		help_verb(stdout, verb);
+		return RPC_DONE;
+	}
+	return help_noun(stdout, words[0]) ? RPC_DONE : usage("no such verb; kura help lists them");
+}
+
+static enum rpc_exit completion(char **words, unsigned count)
+{
+	if (count == 1 && complete_print(stdout, words[0]))
+		return RPC_DONE;
+	return usage("completion: give bash, zsh or fish");
+}
+
+static void print_refusal(const struct args *a, const struct reply *reply)
+{
+	char *text own_free = NULL;
+
+	if (a->json && reply->error) {
+		text = jval_print_pretty(reply->error);
+		fprintf(stderr, "%s\n", text);
+	} else {
+		fprintf(stderr, "kura: %s\n", reply->why);
+	}
+}
+
+static enum rpc_exit ask(const struct args *a)
+{
+	struct out_style style = style_of(a);
+	char why[RPC_WHY_LEN] = "";
+	struct reply reply = { 0 };
+	struct client c;
+	enum rpc_exit exit = client_open(&c, a->socket, why);
+
+	if (exit != RPC_DONE) {
+		client_close(&c);
+		fprintf(stderr, "kura: %s\n", why);
+		return exit;
+	}
+	client_call(&c, a->verb, a->params, &reply);
+	if (reply.exit == RPC_DONE && a->verb->class == RPC_JOB && !a->detach) {
+		unsigned number = (unsigned)jval_number(jval_get(reply.result, "job"));
+
+		reply_fini(&reply);
+		job_wait(&c, number, stderr, &reply);
+	}
+	exit = reply.exit;
+	if (exit != RPC_DONE)
+		print_refusal(a, &reply);
+	else if (reply.result)
+		out_result(stdout, a->verb, reply.result, &style);
+	reply_fini(&reply);
+	client_close(&c);
+	return exit;
+}
+
+static enum rpc_exit run(const struct args *a)
+{
+	const char *first = a->word_count ? a->words[0] : "help";
+
+	if (a->version) {
+		puts("kura " PACKAGE_VERSION);
+		return RPC_DONE;
+	}
+	if (!strcmp(first, "help"))
+		return help(a->words + 1, a->word_count ? a->word_count - 1 : 0);
+	if (a->help)
+		return help(a->words, a->word_count);
+	if (!strcmp(first, "completion"))
+		return completion(a->words + 1, a->word_count - 1);
+	return ask(a);
+}
+
+int main(int argc, char **argv)
+{
+	char why[RPC_WHY_LEN] = "";
+	struct args a;
+	enum rpc_exit exit = args_read(&a, argc, argv, why) ? usage(why) : run(&a);
+
+	args_fini(&a);
+	if (fflush(stdout) || ferror(stdout))
+		exit = exit == RPC_DONE ? RPC_REFUSED : exit;
+	return (int)exit;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * out.h: what an answer looks like: one writer of tables, one of single objects, one of JSON.
+ */
+#ifndef KURA_TOOLS_OUT_H
+#define KURA_TOOLS_OUT_H
+
+#include "rpc/verbs.h"
+
+#include <stdio.h>
+
+struct out_style {
+	bool json;      /* as it came */
+	bool no_header; /* tables without their first line */
+	bool colour;    /* headings in bold: a terminal */
+};
+
+/* Writes the result of a verb. */
+void out_result(FILE *f, const struct rpc_verb *verb, const struct jval *result,
+	const struct out_style *style);
+
+/* Writes a list of objects as a table; `verb` says which columns, NULL: all, as they are named. */
+void out_table(FILE *f, const struct rpc_verb *verb, const struct jval *list,
+	const struct out_style *style);
+
+#endif
