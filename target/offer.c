@@ -83,7 +83,7 @@ static unsigned count_rules(const struct config *cfg, const struct cfg_target *t
 	return n;
 }
 
-static void offer_target(struct iscsi_server *srv, const struct config *cfg,
+static void offer_target(struct iscsi_catalogue *cat, const struct config *cfg,
 	const struct storage *storage, unsigned index)
 {
 	const struct cfg_target *t = &cfg->targets[index];
@@ -108,14 +108,14 @@ static void offer_target(struct iscsi_server *srv, const struct config *cfg,
 	add_rules(&m, cfg, t);
 	offer.rules = m.rules;
 	offer.rule_count = m.count;
-	iscsi_server_offer(srv, &offer);
+	iscsi_catalogue_offer(cat, &offer);
 	free(m.rules);
 	free(m.auths);
 	free(m.ports);
 }
 
 static void name_portals(
-	struct iscsi_server *srv, const struct config *cfg, const struct storage *storage)
+	struct iscsi_catalogue *cat, const struct config *cfg, const struct storage *storage)
 {
 	struct iscsi_portal_conf *portals own_free = own_calloc(cfg->portal_count, sizeof *portals);
 
@@ -132,16 +132,16 @@ static void name_portals(
 			.advertise = p->advertise,
 		};
 	}
-	iscsi_server_portals(
-		srv, storage->groups, storage->group_count, portals, cfg->portal_count);
+	iscsi_catalogue_portals(
+		cat, storage->groups, storage->group_count, portals, cfg->portal_count);
 }
 
-void offer_all(struct iscsi_server *srv, const struct config *cfg, const struct storage *storage)
+void offer_all(struct iscsi_catalogue *cat, const struct config *cfg, const struct storage *storage)
 {
 	struct iscsi_auth_conf auth;
 
-	name_portals(srv, cfg, storage);
+	name_portals(cat, cfg, storage);
 	for (unsigned i = 0; i < cfg->target_count; i++)
-		offer_target(srv, cfg, storage, i);
-	iscsi_server_guard_discovery(srv, auth_of(cfg->discovery_auth, &auth));
+		offer_target(cat, cfg, storage, i);
+	iscsi_catalogue_guard_discovery(cat, auth_of(cfg->discovery_auth, &auth));
 }

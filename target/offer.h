@@ -10,7 +10,8 @@
 #include "target/iscsi/iscsi.h"
 #include "target/storage.h"
 
-/* Offers every target of `cfg`, whose storage is open, to whom it lists. Before the loops run. */
-void offer_all(struct iscsi_server *srv, const struct config *cfg, const struct storage *storage);
+/* Fills in an empty catalogue: every target of `cfg`, whose storage is open, for whom it lists. */
+void offer_all(
+	struct iscsi_catalogue *cat, const struct config *cfg, const struct storage *storage);
 
 #endif

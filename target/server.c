@@ -118,7 +118,7 @@ static void make_iscsi(struct server *srv)
 	};
 
 	srv->iscsi = iscsi_server_new(&opts, srv->domain, srv->loops, srv->loop_count);
-	offer_all(srv->iscsi, cfg, &srv->storage);
+	offer_all(iscsi_server_catalogue(srv->iscsi), cfg, &srv->storage);
 }
 
 static int open_sockets(struct server *srv, char *why)

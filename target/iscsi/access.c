@@ -65,19 +65,19 @@ int access_name(const char *text, char out[ISCSI_NAME_MAX + 1])
 }
 
 bool access_reached(
-	const struct iscsi_server *srv, const struct iscsi_target *target, const char *local)
+	const struct iscsi_catalogue *cat, const struct iscsi_target *target, const char *local)
 {
-	return !target->hidden || !target->hidden[access_group(srv, local)];
+	return !target->hidden || !target->hidden[access_group(cat, local)];
 }
 
 struct iscsi_target *access_find(
-	const struct iscsi_server *srv, const char *name, const char *local)
+	const struct iscsi_catalogue *cat, const char *name, const char *local)
 {
-	list_for_each (it, &srv->targets) {
+	list_for_each (it, &cat->targets) {
 		struct iscsi_target *target = container_of(it, struct iscsi_target, node);
 
-		if (!strcmp(scsi_target_iqn(target->scsi), name))
-			return access_reached(srv, target, local) ? target : NULL;
+		if (!strcmp(target->name, name))
+			return access_reached(cat, target, local) ? target : NULL;
 	}
 	return NULL;
 }
@@ -210,7 +210,7 @@ void access_portal_init(struct access_portal *portal, const struct iscsi_portal_
 }
 
 /* The portal that a connection came in by; one of every address only when no other fits. */
-static const struct access_portal *portal_of(const struct iscsi_server *srv, const char *local)
+static const struct access_portal *portal_of(const struct iscsi_catalogue *cat, const char *local)
 {
 	const struct access_portal *found = NULL;
 	uint8_t address[GUARD_ADDRESS_BYTES];
@@ -218,8 +218,8 @@ static const struct access_portal *portal_of(const struct iscsi_server *srv, con
 	uint16_t port = cut_port(local, host);
 
 	parse_address(host, address);
-	for (unsigned i = 0; i < srv->portal_count; i++) {
-		const struct access_portal *p = &srv->portals[i];
+	for (unsigned i = 0; i < cat->portal_count; i++) {
+		const struct access_portal *p = &cat->portals[i];
 
 		if (p->port && p->port != port)
 			continue;
@@ -232,39 +232,39 @@ static const struct access_portal *portal_of(const struct iscsi_server *srv, con
 }
 
 void access_groups_init(
-	const struct iscsi_server *srv, struct iscsi_target *target, const char *text)
+	const struct iscsi_catalogue *cat, struct iscsi_target *target, const char *text)
 {
 	char *end;
 
-	target->hidden = own_calloc(srv->tag_count, sizeof *target->hidden);
-	for (unsigned i = 0; i < srv->tag_count; i++)
+	target->hidden = own_calloc(cat->tag_count, sizeof *target->hidden);
+	for (unsigned i = 0; i < cat->tag_count; i++)
 		target->hidden[i] = true;
 	for (; *text; text = end) {
 		unsigned long tag = strtoul(text, &end, 10);
 
 		own_assert(end != text);
-		for (unsigned i = 0; i < srv->tag_count; i++)
-			if (srv->tags[i] == tag)
+		for (unsigned i = 0; i < cat->tag_count; i++)
+			if (cat->tags[i] == tag)
 				target->hidden[i] = false;
 	}
 }
 
-unsigned access_group(const struct iscsi_server *srv, const char *local)
+unsigned access_group(const struct iscsi_catalogue *cat, const char *local)
 {
-	const struct access_portal *portal = portal_of(srv, local);
+	const struct access_portal *portal = portal_of(cat, local);
 
 	return portal ? portal->group : 0;
 }
 
-void access_addresses(const struct iscsi_server *srv, const char *local,
+void access_addresses(const struct iscsi_catalogue *cat, const char *local,
 	void (*each)(void *arg, const char *address), void *arg)
 {
-	const struct access_portal *own = portal_of(srv, local);
+	const struct access_portal *own = portal_of(cat, local);
 
 	if (!own || !own->advertise)
 		each(arg, local);
-	for (unsigned i = 0; own && i < srv->portal_count; i++) {
-		const struct access_portal *p = &srv->portals[i];
+	for (unsigned i = 0; own && i < cat->portal_count; i++) {
+		const struct access_portal *p = &cat->portals[i];
 
 		if (p->group == own->group && p->advertise)
 			each(arg, p->advertise);

@@ -9,6 +9,7 @@
 #include "target/scsi/lun.h"
 
 struct iscsi_server;
+struct iscsi_catalogue;
 struct iscsi_target;
 
 #define ISCSI_NAME_MAX 223 /* bytes, RFC 7143 4.2.7.2 */
@@ -22,10 +23,13 @@ struct iscsi_opts {
 	unsigned queue_depth;          /* commands outstanding per session, 1..SESSION_DEPTH_MAX */
 };
 
-/* Makes the server's iSCSI side; loops and domain are borrowed. Before the loops run. Returns
- * owned. */
+/* Makes the server's iSCSI side; loops and domain are borrowed. It begins with an empty catalogue.
+ * Before the loops run. Returns owned. */
 struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi_domain *domain,
 	struct loop *const *loops, unsigned n);
+
+/* The catalogue that it begins with, borrowed, to be filled in before the loops run. */
+struct iscsi_catalogue *iscsi_server_catalogue(struct iscsi_server *srv);
 
 /* Frees it with its targets' iSCSI side; the loops are stopped and iscsi_drain is over. Takes it.
  */
@@ -68,16 +72,76 @@ struct iscsi_portal_conf {
 		*advertise; /* "address:port" that initiators are told; NULL: where they came in */
 };
 
+/* ---- the catalogue: what logins and discovery look at; see catalogue.h ---- */
+
+/* Makes an empty one. Returns owned; any thread, as the following. */
+struct iscsi_catalogue *iscsi_catalogue_new(void);
+
+/* One less who keeps it; the last one frees it. NULL is fine. */
+void iscsi_catalogue_put(struct iscsi_catalogue *cat);
+
 /* Says by which portals initiators come; copied. `tags` has one for each portal group. Before any
  * target is offered; without it there is one group, ISCSI_TPGT. */
-void iscsi_server_portals(struct iscsi_server *srv, const uint16_t *tags, unsigned tag_count,
+void iscsi_catalogue_portals(struct iscsi_catalogue *cat, const uint16_t *tags, unsigned tag_count,
 	const struct iscsi_portal_conf *portals, unsigned count);
 
-/* Offers a target; everything but the target is copied. Before the loops run. */
-void iscsi_server_offer(struct iscsi_server *srv, const struct iscsi_offer *offer);
+/* Offers a target; everything but target ports is copied. Before a loop has the catalogue. */
+void iscsi_catalogue_offer(struct iscsi_catalogue *cat, const struct iscsi_offer *offer);
 
-/* Asks for a secret in discovery sessions; copied, NULL: no secret. Before the loops run. */
-void iscsi_server_guard_discovery(struct iscsi_server *srv, const struct iscsi_auth_conf *auth);
+/* Asks for a secret in discovery sessions; copied, NULL: no secret. Before a loop has it. */
+void iscsi_catalogue_guard_discovery(
+	struct iscsi_catalogue *cat, const struct iscsi_auth_conf *auth);
+
+/* What becomes of a session under a catalogue. */
+enum iscsi_verdict {
+	ISCSI_STAYS,
+	ISCSI_NO_TARGET,  /* there is none of this name, or not by this portal */
+	ISCSI_NO_ACCESS,  /* the initiator may not use it any more */
+	ISCSI_OTHER_LUNS, /* it belongs to other hosts now, or came by another portal group */
+};
+
+/* A connection of a session with a target. */
+struct iscsi_seen {
+	struct list node; /* in iscsi_round.seen */
+	char initiator[ISCSI_NAME_MAX + 1];
+	char target[ISCSI_NAME_MAX + 1];
+	const struct scsi_target *port; /* borrowed as long as the session is there: an address */
+	enum iscsi_verdict verdict;
+};
+
+enum iscsi_action {
+	ISCSI_LOOK,  /* nothing happens */
+	ISCSI_TAKE,  /* every loop takes the catalogue over */
+	ISCSI_ASK,   /* who may not stay is asked to log out within `seconds`, RFC 7143 11.9.1 */
+	ISCSI_CLOSE, /* and closed */
+};
+
+/* A visit of all sessions on all loops. */
+struct iscsi_round {
+	void (*done)(struct iscsi_round *round); /* on the loop that asked */
+	struct iscsi_catalogue *cat;             /* by which they are judged; borrowed until done */
+	enum iscsi_action action;
+	uint16_t seconds;
+	bool collect; /* fill in `seen` */
+	/* -- the result -- */
+	unsigned judged[SCSI_LOOPS_MAX]; /* sessions that may not stay, by loop */
+	struct list
+		seen[SCSI_LOOPS_MAX]; /* iscsi_seen; the asker's to free, see iscsi_round_fini */
+	/* -- the room's -- */
+	struct iscsi_server *srv;
+	struct scsi_everywhere everywhere;
+};
+
+/* Begins the visit, on a loop of the server. Keeps `round` until done, never inside. */
+void iscsi_round_submit(struct iscsi_server *srv, struct iscsi_round *round);
+
+/* How many may not stay. */
+unsigned iscsi_round_judged(const struct iscsi_round *round);
+
+/* Frees what was collected. Any thread. */
+void iscsi_round_fini(struct iscsi_round *round);
+
+/* ---- connections ---- */
 
 /* Connections of loop `index`, for choosing the least loaded. Any thread. */
 unsigned iscsi_server_load(const struct iscsi_server *srv, unsigned index);

@@ -7,6 +7,7 @@ target_iscsi_libiscsit_a_SOURCES = target/iscsi/pdu.h target/iscsi/opcodes.def t
 	target/iscsi/session.c target/iscsi/registry.c target/iscsi/server.c \
 	target/iscsi/command.c target/iscsi/dataout.c target/iscsi/nop.c target/iscsi/tmf.c \
 	target/iscsi/logout.c target/iscsi/login.h target/iscsi/login.c target/iscsi/login_chap.h \
+	target/iscsi/catalogue.h target/iscsi/catalogue.c target/iscsi/round.c \
 	target/iscsi/login_chap.c target/iscsi/login_guard.h target/iscsi/login_guard.c \
 	target/iscsi/binary.h target/iscsi/binary.c target/iscsi/keys.h target/iscsi/keys.def \
 	target/iscsi/keys.c target/iscsi/text.c target/iscsi/access.h target/iscsi/access.c

@@ -23,14 +23,15 @@
 
 struct login {
 	struct conn *conn;
-	struct pdu_login_req first;  /* of the login: what must stay the same is compared with it */
-	struct pdu_login_req req;    /* the last one */
-	unsigned stage;              /* PDU_STAGE_SECURITY or _OPERATE: the one we are in */
-	bool named;                  /* the first text is taken: who and what is known */
-	bool joining;                /* the registry is asked; only login_established goes on */
-	struct iscsi_target *target; /* NULL: discovery */
-	const struct access_rule *rule; /* by which it may use the target; NULL: discovery */
-	const struct iscsi_auth *auth;  /* what it has to prove; NULL: nothing */
+	struct pdu_login_req first; /* of the login: what must stay the same is compared with it */
+	struct pdu_login_req req;   /* the last one */
+	unsigned stage;             /* PDU_STAGE_SECURITY or _OPERATE: the one we are in */
+	bool named;                 /* the first text is taken: who and what is known */
+	bool joining;               /* the registry is asked; only login_established goes on */
+	struct iscsi_catalogue *catalogue; /* what all of this is looked up in; kept */
+	struct iscsi_target *target;       /* NULL: discovery */
+	const struct access_rule *rule;    /* by which it may use the target; NULL: discovery */
+	const struct iscsi_auth *auth;     /* what it has to prove; NULL: nothing */
 	struct chap chap;
 	uint32_t wait_ms;        /* the answer to the last text waits */
 	struct loop_timer timer; /* so long */
@@ -128,13 +129,53 @@ static bool send_part(struct conn *c, uint8_t flags, uint16_t tsih)
 	return conn_send(c, &pdu, data, len, true);
 }
 
+/* Whether both ask for the same: a secret that was proved is proved still. */
+static bool same_auth(const struct iscsi_auth *a, const struct iscsi_auth *b)
+{
+	return a && b ? chap_auth_same(a, b) : a == b;
+}
+
+/* A catalogue that has come since the login began decides whether it may go on. */
+static enum login_status renew(struct conn *c, struct login *l, const char **rule)
+{
+	struct iscsi_catalogue *cat = c->home->catalogue;
+	const struct iscsi_auth *auth = cat->discovery_auth;
+
+	if (cat == l->catalogue)
+		return LOGIN_SUCCESS;
+	if (l->target) {
+		l->target = access_find(cat, l->target_name, c->local);
+		*rule = "the target was removed while this login went on";
+		if (!l->target)
+			return LOGIN_NOT_FOUND;
+		l->rule = access_rule(l->target, l->initiator, c->peer, rule);
+		if (!l->rule)
+			return LOGIN_AUTHORIZATION;
+		auth = access_auth(l->target, l->rule);
+	}
+	*rule = "what has to be proved was changed while this login went on";
+	if (!same_auth(l->auth, auth))
+		return LOGIN_AUTHENTICATION;
+	l->auth = auth;
+	iscsi_catalogue_put(l->catalogue);
+	l->catalogue = catalogue_get(cat);
+	return LOGIN_SUCCESS;
+}
+
 static void join(struct conn *c)
 {
 	struct login *l = c->login;
+	enum login_status status;
+	const char *rule;
 	struct session *s;
 
 	if (c->home->draining) {
 		login_refuse(c, &l->req, LOGIN_UNAVAILABLE, "the server is being stopped");
+		return;
+	}
+	status = renew(c, l, &rule);
+	if (status) {
+		login_refuse(c, &l->req, status, rule);
 		return;
 	}
 	s = session_new(c, l->target, l->first.isid, be32_get(&l->first.cmd_sn));
@@ -143,10 +184,10 @@ static void join(struct conn *c)
 		return;
 	}
 	if (l->rule) {
-		unsigned group = access_group(c->srv, c->local);
+		unsigned group = access_group(l->catalogue, c->local);
 
-		s->port = l->rule->ports[group];
-		s->tpgt = c->srv->tags[group];
+		s->port = scsi_target_get(l->rule->ports[group]);
+		s->tpgt = l->catalogue->tags[group];
 	}
 	c->session = s;
 	l->joining = true;
@@ -269,7 +310,7 @@ static enum login_status take_names(struct conn *c, struct login *l, const char 
 	if (type && !l->keys.discovery && strcmp(type, "Normal"))
 		return LOGIN_SESSION_TYPE;
 	if (l->keys.discovery) {
-		l->auth = c->srv->discovery_auth;
+		l->auth = l->catalogue->discovery_auth;
 		return LOGIN_SUCCESS;
 	}
 	*rule = "RFC 7143 13.4: TargetName is missing in a normal session";
@@ -280,7 +321,7 @@ static enum login_status take_names(struct conn *c, struct login *l, const char 
 		note_name(l->target_name, text[KEYS_TARGET_NAME]);
 		return LOGIN_NOT_FOUND;
 	}
-	l->target = access_find(c->srv, l->target_name, c->local);
+	l->target = access_find(l->catalogue, l->target_name, c->local);
 	if (!l->target)
 		return LOGIN_NOT_FOUND;
 	l->rule = access_rule(l->target, l->initiator, c->peer, rule);
@@ -315,11 +356,12 @@ static enum login_status take_response(struct conn *c, struct login *l, const ch
 {
 	uint64_t now_ms = loop_now_ns(c->loop) / 1000000;
 	struct login_guard *guard = &c->home->guard;
+	const void *who = l->rule ? (const void *)l->rule->who : NULL;
 	uint8_t address[GUARD_ADDRESS_BYTES];
 	enum login_status status;
 
 	access_address(c->peer, address);
-	l->wait_ms = guard_wait(guard, l->rule, address, now_ms);
+	l->wait_ms = guard_wait(guard, who, address, now_ms);
 	if (l->wait_ms > GUARD_WAIT_MOST_MS) {
 		l->wait_ms = 0;
 		*rule = "CHAP: too many wrong secrets from this address, this one was not looked "
@@ -328,10 +370,10 @@ static enum login_status take_response(struct conn *c, struct login *l, const ch
 	}
 	status = chap_take(&l->chap, &l->keys, &l->out, rule);
 	if (l->chap.guessed) {
-		guard_wrong(guard, l->rule, address, now_ms);
-		l->wait_ms = guard_wait(guard, l->rule, address, now_ms);
+		guard_wrong(guard, who, address, now_ms);
+		l->wait_ms = guard_wait(guard, who, address, now_ms);
 	} else if (l->chap.state == CHAP_PROVED && !l->wait_ms) {
-		guard_right(guard, l->rule, address);
+		guard_right(guard, who, address);
 	}
 	return status;
 }
@@ -376,7 +418,8 @@ static void declare(const struct conn *c, struct login *l)
 	char group[8];
 
 	/* RFC 7143 13.9: in the first response after the target was named */
-	snprintf(group, sizeof group, "%u", c->srv->tags[access_group(c->srv, c->local)]);
+	snprintf(group, sizeof group, "%u",
+		l->catalogue->tags[access_group(l->catalogue, c->local)]);
 	if (l->target && !(said & keys_bit(KEYS_PORTAL_GROUP)))
 		keys_declare(&l->keys, KEYS_PORTAL_GROUP, group, &l->out);
 	if (l->target && l->target->alias && !(said & keys_bit(KEYS_TARGET_ALIAS)))
@@ -482,6 +525,7 @@ static bool begin(struct conn *c, const struct pdu_login_req *req)
 		return false;
 	}
 	c->login = l;
+	l->catalogue = catalogue_get(c->home->catalogue);
 	c->cid = be16_get(&req->cid);
 	l->first = *req;
 	/* RFC 7143 6.3.1: a login begins with security, or leaves it out; 2 and 3 are no way to */
@@ -591,5 +635,6 @@ void login_free(struct conn *c)
 	loop_timer_cancel(c->loop, &l->timer);
 	keys_text_free(&l->in);
 	keys_text_free(&l->out);
+	iscsi_catalogue_put(l->catalogue);
 	free(l);
 }

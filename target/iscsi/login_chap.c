@@ -127,6 +127,20 @@ void chap_auth_free(struct iscsi_auth *auth)
 
 /* ---- the steps ---- */
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+bool chap_auth_same(const struct iscsi_auth *a, const struct iscsi_auth *b)
+{
+	return same_text(a->user, b->user) && same_text(a->secret, b->secret) &&
+	       same_text(a->mutual_user, b->mutual_user) &&
+	       same_text(a->mutual_secret, b->mutual_secret) &&
+	       a->algorithm_count == b->algorithm_count &&
+	       !memcmp(a->algorithms, b->algorithms, a->algorithm_count * sizeof *a->algorithms);
+}
+
 void chap_begin(struct chap *chap, const struct iscsi_auth *auth)
 {
 	*chap = (struct chap){ .auth = auth, .state = CHAP_ALGORITHM };

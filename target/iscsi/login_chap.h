@@ -28,6 +28,9 @@ struct iscsi_auth *chap_auth_new(const struct iscsi_auth_conf *conf);
 /* Wipes and frees it; NULL is fine. Takes it. */
 void chap_auth_free(struct iscsi_auth *auth);
 
+/* Whether both ask for the same, and prove the same. */
+bool chap_auth_same(const struct iscsi_auth *a, const struct iscsi_auth *b);
+
 enum chap_state {
 	CHAP_NOT_CHOSEN, /* AuthMethod is not agreed on */
 	CHAP_ALGORITHM,  /* CHAP_A comes next */

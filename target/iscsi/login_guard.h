@@ -20,7 +20,7 @@
 #define GUARD_ADDRESS_BYTES 16u     /* IPv6, or IPv4 mapped into it */
 
 struct login_guard_entry {
-	const void *who; /* the rule; with `wrong` 0: a free place */
+	const void *who; /* names the rule; with `wrong` 0: a free place */
 	uint8_t address[GUARD_ADDRESS_BYTES];
 	uint32_t wrong;    /* in a row */
 	uint64_t last_ms;  /* when the last one came */

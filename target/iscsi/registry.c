@@ -48,7 +48,8 @@ static void registry_kill(struct loop_post *post)
 static bool registry_same(const struct session *a, const struct session *b)
 {
 	/* RFC 7143 4.4.3: the target port is the target and the portal group */
-	return a->target && a->target == b->target && a->tpgt == b->tpgt &&
+	return a->target && b->target && a->tpgt == b->tpgt &&
+	       !strcmp(a->target->name, b->target->name) &&
 	       !memcmp(a->isid, b->isid, sizeof a->isid) && !strcmp(a->initiator, b->initiator);
 }
 

@@ -139,7 +139,7 @@ struct session *session_new(
 	s->loop = c->loop;
 	s->home = c->home;
 	s->conn = c;
-	s->target = target;
+	s->target = catalogue_target_get(target);
 	s->exp_cmd_sn = cmd_sn;
 	s->depth = c->srv->opts.queue_depth;
 	list_init(&s->held);
@@ -195,6 +195,9 @@ void session_left(struct session *s)
 	struct iscsi_server *srv = s->home->srv;
 
 	s->magic = 0;
+	if (s->port)
+		scsi_target_put(s->port);
+	catalogue_target_put(s->target);
 	free(s);
 	__atomic_sub_fetch(&srv->session_total, 1, __ATOMIC_RELEASE);
 }

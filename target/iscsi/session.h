@@ -9,8 +9,8 @@
 #ifndef KURA_TARGET_ISCSI_SESSION_H
 #define KURA_TARGET_ISCSI_SESSION_H
 
+#include "target/iscsi/catalogue.h"
 #include "target/iscsi/conn.h"
-#include "target/iscsi/login_guard.h"
 
 #define SESSION_MAGIC         0x73657373u /* "sess" */
 #define SESSION_DEPTH_MAX     1024u
@@ -18,9 +18,6 @@
 #define SESSION_HELD_MAX      64u /* PDUs that arrived before their turn */
 #define SESSION_SLICES        24u /* receive buffers that a write may lie in */
 #define SESSION_IMMEDIATE_MAX 64u /* immediate commands open at once */
-
-struct iscsi_target;
-struct iscsi_auth;
 
 /* What the registry keeps of a session; but for `joined` the home loop's. */
 struct session_record {
@@ -36,8 +33,8 @@ struct session {
 	struct loop *loop;
 	struct iscsi_loop *home;
 	struct conn *conn;           /* the only connection (MaxConnections=1); NULL when lost */
-	struct iscsi_target *target; /* NULL: discovery session */
-	struct scsi_target *port;    /* of the target, as this initiator sees it */
+	struct iscsi_target *target; /* a share of it; NULL: discovery session */
+	struct scsi_target *port;    /* of the target, as this initiator sees it; counted there */
 	uint16_t tpgt;               /* of the portal group */
 	struct scsi_nexus nexus;     /* open while target is set */
 	bool nexus_open;
@@ -98,8 +95,8 @@ struct session_task {
 
 /* ---- session.c ---- */
 
-/* A session for `c`, not yet in the registry. The caller fills in `port` and `tpgt` when there is a
- * target. NULL: no memory. */
+/* A session for `c`, not yet in the registry; keeps the target. With one the caller fills in `tpgt`
+ * and `port`, by scsi_target_get. NULL: no memory. */
 struct session *session_new(
 	struct conn *c, struct iscsi_target *target, const uint8_t isid[6], uint32_t cmd_sn);
 
@@ -207,62 +204,16 @@ struct iscsi_loop {
 	uint32_t task_count, task_room;
 	struct list free_batches; /* conn_batch.node */
 	bool draining;
-	struct login_guard guard; /* what wrong secrets cost */
+	struct iscsi_catalogue *catalogue; /* the one that holds here, kept */
+	struct login_guard guard;          /* what wrong secrets cost */
 };
 
 /* Tells that one connection of `home` is gone for good. */
 void server_conn_gone(struct iscsi_loop *home);
 
-/* The target of this name, borrowed, or NULL. Any thread: targets are fixed before the loops run.
- */
-struct iscsi_target *server_find_target(const struct iscsi_server *srv, const char *name);
-
-/* The first bits of an address. */
-struct access_net {
-	uint8_t address[GUARD_ADDRESS_BYTES];
-	unsigned bits; /* of all 128 */
-};
-
-/* One line of who may come to a target. */
-struct access_rule {
-	char *initiator;         /* a name, or the beginning of one and "*" */
-	struct access_net *nets; /* it must come from one of them; none: from anywhere */
-	unsigned net_count;
-	char *host;                 /* the group that it belongs to, or NULL */
-	struct iscsi_auth *auth;    /* owned; NULL: the target's */
-	struct scsi_target **ports; /* what it sees, for each of srv->tags; borrowed ones */
-};
-
-/* Where initiators come in. */
-struct access_portal {
-	uint8_t address[GUARD_ADDRESS_BYTES];
-	bool any;        /* every address instead */
-	uint16_t port;   /* 0: any */
-	unsigned group;  /* index into srv->tags */
-	char *advertise; /* or NULL */
-};
-
-struct iscsi_target {
-	struct list node;         /* in srv->targets; fixed before the loops run */
-	struct scsi_target *scsi; /* borrowed */
-	char *alias;              /* or NULL */
-	struct iscsi_auth *auth;  /* owned; NULL: no secret is asked for */
-	bool *hidden;             /* for each of srv->tags: not reached by this portal group */
-	char *redirect;           /* "address:port", or NULL */
-	bool redirect_permanent;
-	struct access_rule *rules;
-	unsigned rule_count;
-};
-
 struct iscsi_server {
 	struct iscsi_opts opts;
 	struct scsi_domain *domain;
-	struct list targets;               /* iscsi_target */
-	struct iscsi_auth *discovery_auth; /* owned; NULL: no secret is asked for */
-	uint16_t *tags;                    /* of the portal groups */
-	unsigned tag_count;
-	struct access_portal *portals;
-	unsigned portal_count;
 	struct list sessions;   /* session.record.node: the home loop's (loop 0) only */
 	uint16_t last_tsih;     /* the home loop's */
 	uint64_t last_conn;     /* atomic */

@@ -65,10 +65,10 @@ struct showing {
 static void show_address(void *arg, const char *address)
 {
 	const struct showing *show = arg;
-	const struct iscsi_server *srv = show->c->srv;
+	const struct iscsi_catalogue *cat = show->c->home->catalogue;
 	char text[CONN_ADDRESS_MAX + 8];
 
-	snprintf(text, sizeof text, "%s,%u", address, srv->tags[access_group(srv, show->c->local)]);
+	snprintf(text, sizeof text, "%s,%u", address, cat->tags[access_group(cat, show->c->local)]);
 	keys_text_pair(show->out, keys_name(KEYS_TARGET_ADDRESS), text);
 }
 
@@ -77,17 +77,17 @@ static void show_target(struct conn *c, const struct iscsi_target *target, struc
 {
 	struct showing show = { c, out };
 
-	keys_text_pair(out, keys_name(KEYS_TARGET_NAME), scsi_target_iqn(target->scsi));
-	access_addresses(c->srv, c->local, show_address, &show);
+	keys_text_pair(out, keys_name(KEYS_TARGET_NAME), target->name);
+	access_addresses(c->home->catalogue, c->local, show_address, &show);
 }
 
 /* Every target that this initiator may use. */
 static void show_all(struct conn *c, struct keys_text *out)
 {
-	list_for_each (it, &c->srv->targets) {
+	list_for_each (it, &c->home->catalogue->targets) {
 		const struct iscsi_target *target = container_of(it, struct iscsi_target, node);
 
-		if (access_reached(c->srv, target, c->local) &&
+		if (access_reached(c->home->catalogue, target, c->local) &&
 			access_rule(target, c->initiator, c->peer, NULL))
 			show_target(c, target, out);
 	}
@@ -101,7 +101,7 @@ static void show_named(struct conn *c, const char *text, struct keys_text *out)
 
 	if (access_name(text, name))
 		return;
-	target = access_find(c->srv, name, c->local);
+	target = access_find(c->home->catalogue, name, c->local);
 	if (target && access_rule(target, c->initiator, c->peer, NULL))
 		show_target(c, target, out);
 }
@@ -116,8 +116,7 @@ static void send_targets(struct conn *c, const char *value, struct keys_text *ou
 		show_all(c, out);
 	else if (!own && *value)
 		show_named(c, value, out);
-	else if (own && (!*value || (!access_name(value, name) &&
-					    !strcmp(name, scsi_target_iqn(own->scsi)))))
+	else if (own && (!*value || (!access_name(value, name) && !strcmp(name, own->name))))
 		show_target(c, own, out);
 	else
 		keys_text_pair(out, keys_name(KEYS_SEND_TARGETS), "Reject");

@@ -127,7 +127,7 @@ static void tmf_cold_each(struct scsi_everywhere *e, struct loop *loop)
 		struct conn *c = container_of(node, struct conn, node);
 
 		if (c != r->conn && c->session && c->session->target &&
-			c->session->target->scsi == r->tmf.nexus->target)
+			!strcmp(c->session->target->name, scsi_target_iqn(r->tmf.nexus->target)))
 			conn_close(c, "target cold reset");
 	}
 }

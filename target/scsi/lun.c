@@ -213,11 +213,28 @@ void scsi_target_free(struct scsi_target *target)
 {
 	if (!target)
 		return;
+	own_assert(!scsi_target_users(target));
 	scsi_target_hide(target);
 	scsi_map_put(target->map);
 	free(target->port_name);
 	free(target->iqn);
 	free(target);
+}
+
+struct scsi_target *scsi_target_get(struct scsi_target *target)
+{
+	__atomic_add_fetch(&target->users, 1, __ATOMIC_RELAXED);
+	return target;
+}
+
+void scsi_target_put(struct scsi_target *target)
+{
+	own_assert(__atomic_fetch_sub(&target->users, 1, __ATOMIC_RELEASE));
+}
+
+unsigned scsi_target_users(const struct scsi_target *target)
+{
+	return __atomic_load_n(&target->users, __ATOMIC_ACQUIRE);
 }
 
 const char *scsi_target_iqn(const struct scsi_target *target)

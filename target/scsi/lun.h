@@ -60,6 +60,15 @@ void scsi_target_hide(struct scsi_target *target);
 /* Frees it; no nexus is left. Takes it, but not its logical units. */
 void scsi_target_free(struct scsi_target *target);
 
+/* One more who will open a nexus by it, or has one. Any thread. */
+struct scsi_target *scsi_target_get(struct scsi_target *target);
+
+/* One less. Any thread. */
+void scsi_target_put(struct scsi_target *target);
+
+/* How many there are; with 0 and nobody who could find it any more it may be freed. Any thread. */
+unsigned scsi_target_users(const struct scsi_target *target);
+
 /* The iSCSI name, borrowed. */
 const char *scsi_target_iqn(const struct scsi_target *target);
 

@@ -102,6 +102,7 @@ struct scsi_target {
 	uint16_t rel_port;    /* relative target port identifier */
 	struct scsi_map *map; /* published: atomic */
 	struct list node;     /* in the domain's targets */
+	unsigned users;       /* see scsi_target_get; atomic */
 	uint32_t alua;        /* enum scsi_alua_state, and << 8 enum scsi_alua_cause; atomic */
 };
 

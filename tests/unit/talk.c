@@ -11,6 +11,11 @@ const char *scsi_target_iqn(const struct scsi_target *target)
 	return (const char *)target;
 }
 
+struct scsi_target *scsi_target_get(struct scsi_target *target)
+{
+	return target;
+}
+
 static void close_conn(struct conn *c)
 {
 	c->state = CONN_FREE;
@@ -127,12 +132,14 @@ static void offer(const char *iqn, const char *initiator, const char *alias)
 	struct scsi_target **port = &w.port[w.targets++];
 
 	rule->initiator = (char *)(uintptr_t)initiator;
-	t->scsi = *port = (struct scsi_target *)(uintptr_t)iqn;
+	t->name = (char *)(uintptr_t)iqn;
+	t->refs = 1;
+	*port = (struct scsi_target *)(uintptr_t)iqn;
 	rule->ports = port;
 	t->alias = (char *)(uintptr_t)alias;
 	t->rules = rule;
 	t->rule_count = initiator != NULL;
-	list_push(&w.server->targets, &t->node);
+	list_push(&w.catalogue.targets, &t->node);
 }
 
 void connect_again(void)
@@ -160,9 +167,11 @@ int set_up(void **state)
 	(void)state;
 	memset(&w, 0, sizeof w);
 	w.server = own_calloc(1, sizeof *w.server + sizeof w.server->loops[0]);
-	list_init(&w.server->targets);
-	w.server->tags = w.tags;
-	w.server->tag_count = own_array_len(w.tags);
+	w.catalogue.refs = 1;
+	list_init(&w.catalogue.targets);
+	w.catalogue.tags = w.tags;
+	w.catalogue.tag_count = own_array_len(w.tags);
+	w.server->loops[0].catalogue = &w.catalogue;
 	w.tags[0] = 1;
 	offer("iqn.2026-11.kura.test:wire", "*", NULL);
 	offer("iqn.2026-11.kura.test:closed", "iqn.2026-11.kura.test:friend", "Bob's disk");

@@ -36,6 +36,7 @@
 struct talk {
 	struct conn conn;
 	struct iscsi_server *server; /* with one loop */
+	struct iscsi_catalogue catalogue;
 	struct iscsi_target target[4];
 	struct access_rule rule[4]; /* one for each */
 	struct scsi_target *port[4];

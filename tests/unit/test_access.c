@@ -99,9 +99,9 @@ static void tell(void *arg, const char *address)
 
 static void portal_is(const char *local, unsigned group, const char *addresses)
 {
-	assert_int_equal(access_group(w.server, local), group);
+	assert_int_equal(access_group(&w.catalogue, local), group);
 	*told = '\0';
-	access_addresses(w.server, local, tell, NULL);
+	access_addresses(&w.catalogue, local, tell, NULL);
 	assert_string_equal(told, addresses);
 }
 
@@ -126,23 +126,23 @@ static void test_portals(void **state)
 	portal_is("192.0.2.9:3260", 0, "192.0.2.9:3260 "); /* nothing is known of portals */
 	for (size_t i = 0; i < own_array_len(confs); i++)
 		access_portal_init(&portals[i], &confs[i]);
-	w.server->tags = tags;
-	w.server->tag_count = own_array_len(tags);
-	w.server->portals = portals;
-	w.server->portal_count = own_array_len(portals);
+	w.catalogue.tags = tags;
+	w.catalogue.tag_count = own_array_len(tags);
+	w.catalogue.portals = portals;
+	w.catalogue.portal_count = own_array_len(portals);
 	portal_is("192.0.2.1:3260", 0, "192.0.2.1:3260 ");
 	portal_is("192.0.2.9:3260", 1, "192.0.2.9:3260 ");
 	portal_is("192.0.2.2:3260", 2, "198.51.100.2:3260 [2001:db8:f::2]:3260 ");
 	portal_is("[2001:db8::2]:4711", 2, "198.51.100.2:3260 [2001:db8:f::2]:3260 ");
 	portal_is("[2001:db8::3]:3260", 1, "[2001:db8::3]:3260 ");
-	access_groups_init(w.server, &w.target[0], "3 1");
-	assert_true(access_reached(w.server, &w.target[0], "192.0.2.1:3260"));
-	assert_false(access_reached(w.server, &w.target[0], "192.0.2.9:3260"));
-	assert_true(access_reached(w.server, &w.target[0], "192.0.2.2:3260"));
-	assert_null(access_find(w.server, "iqn.2026-11.kura.test:wire", "192.0.2.9:3260"));
-	assert_ptr_equal(access_find(w.server, "iqn.2026-11.kura.test:wire", "192.0.2.1:3260"),
+	access_groups_init(&w.catalogue, &w.target[0], "3 1");
+	assert_true(access_reached(&w.catalogue, &w.target[0], "192.0.2.1:3260"));
+	assert_false(access_reached(&w.catalogue, &w.target[0], "192.0.2.9:3260"));
+	assert_true(access_reached(&w.catalogue, &w.target[0], "192.0.2.2:3260"));
+	assert_null(access_find(&w.catalogue, "iqn.2026-11.kura.test:wire", "192.0.2.9:3260"));
+	assert_ptr_equal(access_find(&w.catalogue, "iqn.2026-11.kura.test:wire", "192.0.2.1:3260"),
 		&w.target[0]);
-	assert_true(access_reached(w.server, &w.target[1], "192.0.2.9:3260"));
+	assert_true(access_reached(&w.catalogue, &w.target[1], "192.0.2.9:3260"));
 	free(own_take(w.target[0].hidden));
 	portal_is("192.0.2.1:860", 0, "192.0.2.1:860 ");
 	for (size_t i = 0; i < own_array_len(portals); i++)

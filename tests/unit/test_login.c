@@ -405,7 +405,7 @@ static void test_whose_secret(void **state)
 	say(OPERATE_FULL, NAME_I "SessionType=Discovery|");
 	establish();
 	w.rule[0].auth = NULL;
-	w.server->discovery_auth = auth;
+	w.catalogue.discovery_auth = auth;
 	connect_again();
 	say(OPERATE_FULL, NAME_I "SessionType=Discovery|");
 	hear_refusal(LOGIN_AUTHENTICATION);
