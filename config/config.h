@@ -20,7 +20,7 @@
 
 /* One mistake, ready to be shown: "file:line: key: what is wrong; what would be right". */
 struct cfg_error {
-	char text[512];
+	char text[1024];
 };
 
 struct cfg_where {
@@ -146,10 +146,21 @@ struct config {
 	char *log_level;                 /* "error", "warn", "info", "debug" */
 	unsigned stop_seconds;           /* bound of a clean stop; default 10 */
 	unsigned max_connections;        /* all connections; default 1024 */
+	unsigned max_logins;             /* of them, not logged in yet; default 256 */
+	unsigned max_logins_per_address; /* default 128 */
+	unsigned max_sessions;           /* default 1024 */
+	unsigned max_tasks;              /* commands under way; default 32768 */
+	unsigned max_text;               /* bytes of keys in one login or text; default 65536 */
 	unsigned login_seconds;          /* default 15 */
+	unsigned logout_seconds;         /* default 15 */
+	unsigned discovery_seconds;      /* an idle discovery session; default 60 */
+	unsigned stall_seconds;          /* in the middle of something; default 60 */
 	unsigned ping_seconds;           /* NOP-In after so long a silence; 0: never; default 20 */
 	unsigned ping_timeout_seconds;   /* then so long for the answer; default 10 */
 	unsigned queue_depth;            /* CmdSN window per session, default 128 */
+	unsigned max_burst_length;       /* bytes, default 1048576 */
+	unsigned first_burst_length;     /* bytes, default 262144 */
+	unsigned max_outstanding_r2t;    /* default 8 */
 	char **files; /* every file that was read; struct cfg_where points here */
 	unsigned file_count;
 	struct cfg_error *warnings; /* what is allowed but hardly meant, to be shown to a person */

@@ -252,7 +252,7 @@ static void unknown_key(struct reader *rd, const config_setting_t *s, enum cfg_o
 	const struct cfg_key *k = NULL;
 	const char *near = NULL;
 	unsigned best = UINT32_MAX;
-	char names[240] = "";
+	char names[800] = "";
 	size_t used = 0;
 
 	while ((k = cfg_key_next(object, k))) {

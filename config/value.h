@@ -9,7 +9,7 @@
 
 #include "config/keys.h"
 
-#define CFG_WHY_LEN 400 /* room for a refusal */
+#define CFG_WHY_LEN 800 /* room for a refusal */
 
 enum cfg_kind {
 	CFG_KIND_NUMBER,

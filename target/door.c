@@ -17,6 +17,7 @@ struct visitor {
 	struct door *door;
 	unsigned to;
 	int fd;
+	int place; /* see iscsi_server_expect */
 };
 
 static void visitor_arrives(struct loop_post *post)
@@ -24,7 +25,7 @@ static void visitor_arrives(struct loop_post *post)
 	struct visitor *v = container_of(post, struct visitor, post);
 	struct door *door = v->door;
 
-	iscsi_server_adopt(door->iscsi, door->loops[v->to], v->fd);
+	iscsi_server_adopt(door->iscsi, door->loops[v->to], v->fd, v->place);
 	free(v);
 }
 
@@ -51,6 +52,7 @@ static void accepted(struct loop_listener *l, int fd)
 	struct door *door = container_of(l, struct door_listener, l)->door;
 	struct visitor *v;
 	unsigned to;
+	int place;
 
 	if (fd < 0) {
 		if (log_limit_ok(&door->limit))
@@ -59,12 +61,13 @@ static void accepted(struct loop_listener *l, int fd)
 	}
 	to = least_loaded(door);
 	v = malloc(sizeof *v);
-	if (!v || !iscsi_server_expect(door->iscsi, to)) {
+	place = v ? iscsi_server_expect(door->iscsi, to, fd) : -1;
+	if (place < 0) {
 		free(v);
 		close(fd);
 		return;
 	}
-	*v = (struct visitor){ .door = door, .to = to, .fd = fd };
+	*v = (struct visitor){ .door = door, .to = to, .fd = fd, .place = place };
 	v->post.run = visitor_arrives;
 	loop_post(door->loops[v->to], &v->post);
 }

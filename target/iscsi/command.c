@@ -8,11 +8,10 @@
 #include "target/iscsi/session.h"
 
 #include "common/own.h"
+#include "common/stat.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define COMMAND_TASKS_MAX 65535u /* slots of a loop: half of a transfer tag */
 
 /* ---- the loop's tasks ---- */
 
@@ -20,14 +19,12 @@ static struct session_task *command_new_task(struct iscsi_loop *home)
 {
 	struct session_task *t;
 
+	if (home->task_count == home->task_most)
+		return NULL;
 	if (home->task_count == home->task_room) {
 		uint32_t room = home->task_room ? home->task_room * 2 : 256;
 		struct session_task **p;
 
-		if (room > COMMAND_TASKS_MAX)
-			room = COMMAND_TASKS_MAX;
-		if (room == home->task_count)
-			return NULL;
 		p = realloc(home->tasks, room * sizeof(struct session_task *));
 		if (!p)
 			return NULL;
@@ -53,6 +50,7 @@ static struct session_task *command_get(struct conn *c)
 
 	if (!t)
 		return NULL;
+	c->home->task_used++;
 	t->conn = c;
 	t->session = c->session;
 	conn_hold(c);
@@ -71,6 +69,7 @@ void command_free(struct session_task *t)
 	dataout_release(t);
 	if (t->submitted)
 		scsi_task_release(&t->scsi);
+	c->home->task_used--;
 	list_push_front(&c->home->free_tasks, &t->tx_node);
 	conn_put(c);
 }
@@ -153,8 +152,10 @@ static int command_refused(const struct conn *c, const struct pdu_scsi_cmd *cmd)
 		return PDU_REJECT_PROTOCOL;
 	if ((cmd->flags & PDU_CMD_READ) && (cmd->flags & PDU_CMD_WRITE))
 		return PDU_REJECT_NOT_SUPPORTED; /* no command here is bidirectional */
-	if ((cmd->opcode & PDU_IMMEDIATE) && s->immediate_tasks >= SESSION_IMMEDIATE_MAX)
+	if ((cmd->opcode & PDU_IMMEDIATE) && s->immediate_tasks >= SESSION_IMMEDIATE_MAX) {
+		stat_add(STAT_iscsi_limit_immediate, 1);
 		return PDU_REJECT_IMMEDIATE;
+	}
 	return 0;
 }
 
@@ -171,7 +172,31 @@ static void command_expect_data(struct session_task *t, const struct pdu_scsi_cm
 	if (immediate > first || (immediate && !p->immediate_data) || (more && p->initial_r2t))
 		dataout_unexpected(t);
 	t->unsolicited_open = more;
+	if (more) {
+		t->moved_ns = loop_now_ns(t->conn->loop);
+		conn_watch_arm(t->conn);
+	}
 	t->solicited = more ? first : immediate;
+}
+
+/* There is no task for it: it ends without having begun (SAM-5 5.3.1), and its data is dropped. */
+static void command_full(struct conn *c, const struct pdu_scsi_cmd *cmd)
+{
+	union pdu pdu = { .scsi_rsp = { .opcode = PDU_SCSI_RSP, .flags = PDU_FINAL } };
+
+	stat_add(STAT_iscsi_limit_tasks, 1);
+	if (log_limit_ok(&c->log))
+		log_warn("conn: command refused, too many are under way",
+			"conn=%lu peer=%s initiator=%s", (unsigned long)c->id, c->peer,
+			c->initiator);
+	pdu.scsi_rsp.response = PDU_RSP_COMPLETED;
+	pdu.scsi_rsp.status = SCSI_TASK_SET_FULL;
+	pdu.scsi_rsp.itt = cmd->itt;
+	if (cmd->flags & (PDU_CMD_READ | PDU_CMD_WRITE)) {
+		pdu.scsi_rsp.flags |= PDU_RSP_UNDERFLOW;
+		pdu.scsi_rsp.residual = cmd->expected_len;
+	}
+	conn_send(c, &pdu, NULL, 0, true);
 }
 
 struct session_task *command_begin(
@@ -186,7 +211,7 @@ struct session_task *command_begin(
 	}
 	t = command_get(c);
 	if (!t) {
-		conn_close(c, "out of memory");
+		command_full(c, cmd);
 		return NULL;
 	}
 	t->itt = be32_get(&cmd->itt);

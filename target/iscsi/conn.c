@@ -78,14 +78,36 @@ static void conn_name_address(
 	}
 }
 
+/* After how long a silence something is done; 0: never. A discovery session takes no pings (RFC
+ * 7143 4.3) and just ends. */
+static uint32_t conn_silence_ms(const struct conn *c)
+{
+	const struct iscsi_opts *opts = &c->srv->opts;
+
+	return (c->params.discovery ? opts->discovery_seconds : opts->ping_seconds) * CONN_MS;
+}
+
+/* It is logged in, or gone. */
+static void conn_leave_place(struct conn *c)
+{
+	if (c->place >= 0)
+		arrive_leave(&c->srv->arrive, c->place);
+	c->place = -1;
+}
+
 /* A peer that was asked for a sign of life and gave none, or that may be asked now. */
 static void conn_check_alive(struct conn *c)
 {
 	const struct iscsi_opts *opts = &c->srv->opts;
 	uint64_t silent_ms = (loop_now_ns(c->loop) - c->last_rx_ns) / 1000000;
-	uint32_t ping_ms = opts->ping_seconds * CONN_MS;
+	uint32_t ping_ms = conn_silence_ms(c);
 	uint32_t answer_ms = opts->ping_timeout_seconds * CONN_MS;
 
+	if (c->params.discovery && silent_ms >= ping_ms) {
+		stat_add(STAT_iscsi_timeouts, 1);
+		conn_close(c, "a discovery session without a question");
+		return;
+	}
 	if (c->ping_out && silent_ms >= answer_ms) {
 		stat_add(STAT_iscsi_timeouts, 1);
 		conn_close(c, "no answer to a ping");
@@ -122,7 +144,12 @@ static void conn_timer_run(struct loop_timer *timer)
 	}
 }
 
-struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd)
+void conn_peer_name(char out[CONN_ADDRESS_MAX], int fd)
+{
+	conn_name_address(out, fd, getpeername);
+}
+
+struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd, int place)
 {
 	struct conn *c = calloc(1, sizeof *c);
 
@@ -146,11 +173,12 @@ struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd)
 		.time2wait = 2,
 		.time2retain = 0,
 	};
-	conn_name_address(c->peer, fd, getpeername);
+	conn_peer_name(c->peer, fd);
 	conn_name_address(c->local, fd, getsockname);
 	list_init(&c->node);
 	conn_rx_init(c);
 	conn_tx_init(c);
+	conn_watch_init(c);
 	loop_timer_init(&c->timer, conn_timer_run);
 	c->last_rx_ns = loop_now_ns(c->loop);
 	if (loop_stream_open(c->loop, &c->stream, fd, &conn_stream_ops)) {
@@ -159,6 +187,7 @@ struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd)
 		return NULL;
 	}
 	c->held = 1; /* the stream's */
+	c->place = place;
 	list_push(&home->conns, &c->node);
 	loop_timer_set(c->loop, &c->timer, srv->opts.login_seconds * CONN_MS);
 	stat_add(STAT_iscsi_conns, 1);
@@ -188,11 +217,12 @@ void conn_event(struct conn *c, enum conn_event event)
 	c->state = edges[i].to;
 	if (event == CONN_EV_LOGGED_IN) {
 		stat_add(STAT_iscsi_logins, 1);
+		conn_leave_place(c);
 		loop_timer_cancel(c->loop, &c->timer);
-		if (c->srv->opts.ping_seconds)
-			loop_timer_set(c->loop, &c->timer, c->srv->opts.ping_seconds * CONN_MS);
+		if (conn_silence_ms(c))
+			loop_timer_set(c->loop, &c->timer, conn_silence_ms(c));
 	} else if (event == CONN_EV_LOGOUT) {
-		loop_timer_set(c->loop, &c->timer, c->srv->opts.login_seconds * CONN_MS);
+		loop_timer_set(c->loop, &c->timer, c->srv->opts.logout_seconds * CONN_MS);
 	}
 }
 
@@ -234,6 +264,8 @@ void conn_close(struct conn *c, const char *why)
 			(unsigned long)c->id, c->peer, c->initiator, why);
 	conn_hold(c); /* what is told below may let go of the rest */
 	loop_timer_cancel(c->loop, &c->timer);
+	loop_timer_cancel(c->loop, &c->watch);
+	conn_leave_place(c);
 	list_del(&c->node);
 	loop_stream_close(&c->stream);
 	conn_rx_fini(c);

@@ -22,10 +22,12 @@ struct login;
 struct text_exchange;
 struct iscsi_loop;
 
-#define CONN_MAGIC       0x636f6e6eu /* "conn" */
-#define CONN_MAX_RECV    262144u     /* the MaxRecvDataSegmentLength that we declare */
-#define CONN_LOGIN_RECV  8192u       /* the one that holds during login (RFC 7143 6.1) */
-#define CONN_CTL_BYTES   (1u << 20)  /* queued answers above which receiving pauses */
+#define CONN_MAGIC      0x636f6e6eu /* "conn" */
+#define CONN_MAX_RECV   262144u     /* the MaxRecvDataSegmentLength that we declare */
+#define CONN_LOGIN_RECV 8192u       /* the one that holds during login (RFC 7143 6.1) */
+/* Queued answers above which receiving pauses: four of the largest pings. The peer is slowed down
+ * and loses nothing, so nobody needs to change it. */
+#define CONN_CTL_BYTES   (1u << 20)
 #define CONN_ADDRESS_MAX 64
 
 /* What was negotiated; keys.def fills it. Defaults are those of RFC 7143 13. */
@@ -81,6 +83,7 @@ struct conn_rx {
 	uint32_t crc;              /* running data digest */
 	uint32_t data_len;         /* of this PDU */
 	uint32_t head_len;         /* BHS and AHS of this PDU */
+	uint64_t since_ns;         /* when its first byte came */
 	struct session_task *task; /* CONN_SINK_TASK: whose data this is */
 	uint8_t *collect;          /* owned room for CONN_SINK_COLLECT, grows on demand */
 	uint32_t collect_room;
@@ -103,6 +106,7 @@ struct conn_tx {
 	struct list ready;        /* session_task.tx_node: finished, answer due */
 	uint32_t ctl_bytes;       /* queued */
 	struct conn_batch *batch; /* in flight, or NULL */
+	uint64_t since_ns;        /* from then on */
 	struct loop_hook hook;    /* fills and sends at the end of the turn */
 	bool last;                /* nothing follows what is in flight: close after it */
 };
@@ -130,6 +134,9 @@ struct conn {
 	struct login *login;        /* until full feature phase; login.c owns it */
 	struct text_exchange *text; /* an exchange over several PDUs; text.c owns it */
 	struct loop_timer timer;    /* login time-out, then pings, then logout */
+	struct loop_timer watch;    /* conn_watch.c's */
+	int place;                  /* among those not logged in (arrive.h); -1: it is */
+	unsigned tmfs;              /* task management requests without an answer */
 	struct log_limit log;
 	char peer[CONN_ADDRESS_MAX];        /* "127.0.0.1:43210" or "[::1]:43210" */
 	char local[CONN_ADDRESS_MAX];       /* the address it came in by, same form */
@@ -138,8 +145,12 @@ struct conn {
 
 /* ---- conn.c ---- */
 
-/* Starts a connection on its loop; takes fd. NULL when there is no memory (fd closed). */
-struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd);
+/* Starts a connection on its loop; takes fd. `place` is from iscsi_server_expect. NULL when there
+ * is no memory (fd closed, the place is the caller's). */
+struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd, int place);
+
+/* The address of the peer of a socket, "?" when it has none any more. */
+void conn_peer_name(char out[CONN_ADDRESS_MAX], int fd);
 
 /*
  * Walks the table of conn_fsm.def. An event that the state does not know is our own mistake and
@@ -162,6 +173,14 @@ void conn_put(struct conn *c);
 
 /* Asks the initiator to log out within `seconds`, by an asynchronous message (RFC 7143 11.9.1). */
 void conn_ask_logout(struct conn *c, uint16_t seconds);
+
+/* ---- conn_watch.c ---- */
+
+/* Prepares the watch over what may stop in the middle. */
+void conn_watch_init(struct conn *c);
+
+/* Something begins that the peer has to go on with: bounded by stall_seconds from now on. */
+void conn_watch_arm(struct conn *c);
 
 /* ---- conn_tx.c ---- */
 

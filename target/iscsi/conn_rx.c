@@ -258,6 +258,8 @@ static uint32_t rx_head(struct conn *c, const uint8_t *data, uint32_t len)
 		return len;
 	if (n > len)
 		n = len;
+	if (rx->have == 0)
+		rx->since_ns = c->last_rx_ns;
 	memcpy(rx->head + rx->have, data, n);
 	rx->have += n;
 	if (rx->have == PDU_BHS_LEN && rx->need == PDU_BHS_LEN)
@@ -365,6 +367,10 @@ void conn_rx_received(struct loop_stream *stream, struct loop_rxbuf *buf, uint8_
 		left -= n;
 		rx_advance(c);
 	}
-	if (c->state != CONN_FREE && c->tx.ctl_bytes > CONN_CTL_BYTES)
+	if (c->state == CONN_FREE)
+		return;
+	if (c->rx.state != CONN_RX_HEAD || c->rx.have)
+		conn_watch_arm(c);
+	if (c->tx.ctl_bytes > CONN_CTL_BYTES)
 		loop_stream_pause(stream);
 }

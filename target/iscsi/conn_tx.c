@@ -345,6 +345,8 @@ static void conn_tx_run(struct loop_hook *hook)
 		return;
 	}
 	c->tx.batch = b;
+	c->tx.since_ns = loop_now_ns(c->loop);
+	conn_watch_arm(c);
 	loop_stream_send(&c->stream, b->iov, b->niov);
 }
 

@@ -129,8 +129,16 @@ bool dataout_next_r2t(struct session_task *t, struct pdu_r2t *pdu)
 	be32_set(&pdu->r2t_sn, t->r2t_sn);
 	be32_set(&pdu->offset, at);
 	be32_set(&pdu->desired_len, len);
+	if (!dataout_owed(t))
+		t->moved_ns = loop_now_ns(t->conn->loop);
 	t->r2t_sn++;
+	conn_watch_arm(t->conn);
 	return true;
+}
+
+bool dataout_owed(const struct session_task *t)
+{
+	return t->unsolicited_open || t->r2t_done != t->r2t_sn;
 }
 
 /* ---- Data-Out PDUs ---- */
@@ -206,6 +214,7 @@ void dataout_bytes(
 		keep = t->received >= t->want ? 0 : t->want - t->received;
 	if (keep > len)
 		keep = len;
+	t->moved_ns = t->conn->last_rx_ns;
 	if (!len || t->broken || t->told)
 		return;
 	if (keep && buf && !t->copied && t->slices < SESSION_SLICES &&

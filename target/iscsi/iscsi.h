@@ -15,9 +15,21 @@ struct iscsi_target;
 #define ISCSI_NAME_MAX 223 /* bytes, RFC 7143 4.2.7.2 */
 #define ISCSI_TPGT     1   /* the portal group when nothing is said of portals */
 
+/* Limits on what peers can hold, and times; 0 is no limit, or the default of kura.conf(5). */
 struct iscsi_opts {
-	unsigned max_connections;      /* of the process */
+	unsigned max_connections;        /* of the process */
+	unsigned max_logins;             /* of them, not in full feature phase yet */
+	unsigned max_logins_per_address; /* of those, from one host */
+	unsigned max_sessions;           /* of the process */
+	unsigned max_tasks;              /* of the process; each loop has its share */
+	unsigned max_text;               /* bytes of text in one negotiation */
+	unsigned max_burst;              /* bytes: ours of MaxBurstLength */
+	unsigned first_burst;            /* and of FirstBurstLength */
+	unsigned max_r2t;                /* and of MaxOutstandingR2T */
 	unsigned login_seconds;        /* a connection must reach full feature phase in this time */
+	unsigned logout_seconds;       /* commands must end in this time after a logout request */
+	unsigned discovery_seconds;    /* a silent discovery session ends after this time */
+	unsigned stall_seconds;        /* in the middle of a PDU, a write, a send */
 	unsigned ping_seconds;         /* NOP-In after so long a silence; 0: never */
 	unsigned ping_timeout_seconds; /* then the answer must come in this time */
 	unsigned queue_depth;          /* commands outstanding per session, 1..SESSION_DEPTH_MAX */
@@ -147,14 +159,15 @@ void iscsi_round_fini(struct iscsi_round *round);
 unsigned iscsi_server_load(const struct iscsi_server *srv, unsigned index);
 
 /*
- * One more connection is on its way to loop `index` and counts as its own from now on; false when
- * max_connections are there already: it is to be closed. Any thread.
+ * One more connection, the socket `fd`, is on its way to loop `index` and counts as its own from
+ * now on. Returns its place among those that are not logged in, for iscsi_server_adopt; negative
+ * when a limit is reached: it is to be closed (logged, counted). One thread.
  */
-bool iscsi_server_expect(struct iscsi_server *srv, unsigned index);
+int iscsi_server_expect(struct iscsi_server *srv, unsigned index, int fd);
 
-/* Takes the connected socket `fd`, which was expected on `loop`, and serves it there: called on
- * that loop's thread. */
-void iscsi_server_adopt(struct iscsi_server *srv, struct loop *loop, int fd);
+/* Takes the connected socket `fd`, which was expected on `loop` and got `place`, and serves it
+ * there: called on that loop's thread. */
+void iscsi_server_adopt(struct iscsi_server *srv, struct loop *loop, int fd, int place);
 
 struct iscsi_drain {
 	void (*done)(

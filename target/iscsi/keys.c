@@ -336,7 +336,7 @@ static void agree_bool(struct keys *k, struct keys_pair *pair)
 static void agree_number(struct keys *k, struct keys_pair *pair)
 {
 	const struct keys_row *row = &keys_rows[pair->id];
-	uint32_t value, ours = row->ours;
+	uint32_t value, ours = k->ours[pair->id];
 
 	if (!keys_number(pair->value, &value) || value < row->least || value > row->most) {
 		reject(k, pair);
@@ -471,8 +471,10 @@ int keys_negotiate(struct keys *k, const uint8_t *text, size_t len, struct keys_
 void keys_init(struct keys *k, enum keys_stage stage, bool discovery)
 {
 	*k = (struct keys){ .stage = stage, .discovery = discovery };
-	for (int id = 0; id < KEYS_COUNT; id++)
+	for (int id = 0; id < KEYS_COUNT; id++) {
 		k->value[id] = keys_rows[id].initial;
+		k->ours[id] = keys_rows[id].ours;
+	}
 }
 
 void keys_declare(struct keys *k, enum keys_id id, const char *value, struct keys_text *out)
@@ -485,7 +487,7 @@ void keys_declare_ours(struct keys *k, enum keys_id id, struct keys_text *out)
 {
 	char number[12];
 
-	snprintf(number, sizeof number, "%u", keys_rows[id].ours);
+	snprintf(number, sizeof number, "%u", k->ours[id]);
 	keys_declare(k, id, number, out);
 }
 

@@ -11,11 +11,14 @@
 
 #include "target/iscsi/conn.h"
 
-#define KEYS_NAME_MAX  63          /* bytes of a key, RFC 7143 6.1 */
-#define KEYS_VALUE_MAX 255         /* bytes of a simple value, RFC 7143 6.1 */
-#define KEYS_PAIRS_MAX 128         /* pairs in one text */
+#define KEYS_NAME_MAX  63  /* bytes of a key, RFC 7143 6.1 */
+#define KEYS_VALUE_MAX 255 /* bytes of a simple value, RFC 7143 6.1 */
+/* Pairs in one text. There are fewer than 40 keys, so only somebody who makes some up comes near.
+ */
+#define KEYS_PAIRS_MAX 128
 #define KEYS_TEXT_MAX  (64u << 10) /* bytes of one text over all its PDUs, RFC 7143 6.2 */
-#define KEYS_OUT_MAX   (16u << 20) /* bytes of one answer: the list of all our targets */
+/* Bytes of one answer: what we say ourselves, the list of all our targets; no peer decides it. */
+#define KEYS_OUT_MAX (16u << 20)
 
 enum keys_id {
 #define KEY_TEXT(id, ...)   KEYS_##id,
@@ -53,6 +56,7 @@ struct keys {
 	uint64_t given;               /* said in the last text */
 	uint64_t rejected;            /* and answered with Reject */
 	uint32_t value[KEYS_COUNT];   /* results; of a list the index of the choice */
+	uint32_t ours[KEYS_COUNT];    /* our side of numbers; the row's unless the caller says so */
 	const char *text[KEYS_COUNT]; /* KEY_TEXT of the last text, borrowed from it; or NULL */
 	const char *rule;             /* what was broken when keys_negotiate said -EBADMSG */
 };

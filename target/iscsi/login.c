@@ -21,6 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Requests of one login. One takes three or four, with CHAP five; the longest text that max_text
+ * allows fits into parts of 4 KiB. Its time is bounded too, so nobody needs to change this. */
+#define LOGIN_REQUESTS_MAX 256u
+
 struct login {
 	struct conn *conn;
 	struct pdu_login_req first; /* of the login: what must stay the same is compared with it */
@@ -38,6 +42,7 @@ struct login {
 	bool waiting;
 	enum login_status late_status; /* and then says this */
 	const char *late_rule;
+	unsigned requests; /* that came */
 	struct keys keys;
 	struct keys_text in;                  /* text of requests with the C bit so far */
 	struct keys_text out;                 /* answers */
@@ -176,6 +181,12 @@ static void join(struct conn *c)
 	status = renew(c, l, &rule);
 	if (status) {
 		login_refuse(c, &l->req, status, rule);
+		return;
+	}
+	if (__atomic_load_n(&c->srv->session_total, __ATOMIC_RELAXED) >=
+		c->srv->opts.max_sessions) {
+		stat_add(STAT_iscsi_limit_sessions, 1);
+		login_refuse(c, &l->req, LOGIN_RESOURCES, "max_sessions sessions are there");
 		return;
 	}
 	s = session_new(c, l->target, l->first.isid, be32_get(&l->first.cmd_sn));
@@ -530,9 +541,12 @@ static bool begin(struct conn *c, const struct pdu_login_req *req)
 	l->first = *req;
 	/* RFC 7143 6.3.1: a login begins with security, or leaves it out; 2 and 3 are no way to */
 	l->stage = stage == PDU_STAGE_OPERATE ? PDU_STAGE_OPERATE : PDU_STAGE_SECURITY;
-	l->in.most = KEYS_TEXT_MAX;
-	l->out.most = KEYS_TEXT_MAX;
+	l->in.most = c->srv->opts.max_text;
+	l->out.most = KEYS_OUT_MAX;
 	keys_init(&l->keys, stage == PDU_STAGE_OPERATE ? KEYS_OPERATE : KEYS_SECURITY, false);
+	l->keys.ours[KEYS_MAX_BURST] = c->srv->opts.max_burst;
+	l->keys.ours[KEYS_FIRST_BURST] = c->srv->opts.first_burst;
+	l->keys.ours[KEYS_MAX_R2T] = c->srv->opts.max_r2t;
 	l->conn = c;
 	loop_timer_init(&l->timer, say_late);
 	return true;
@@ -572,6 +586,11 @@ static enum login_status take_request(
 {
 	struct login *l = c->login;
 
+	*rule = "more requests than a login takes";
+	if (++l->requests > LOGIN_REQUESTS_MAX) {
+		stat_add(STAT_iscsi_limit_rounds, 1);
+		return LOGIN_RESOURCES;
+	}
 	if (l->out_sent) { /* RFC 7143 6.2: the parts of our answer are asked for without text */
 		*rule = "RFC 7143 6.2: text while the answer has more parts";
 		if (len || (l->req.flags & PDU_CONTINUE))
@@ -580,9 +599,11 @@ static enum login_status take_request(
 		return LOGIN_SUCCESS;
 	}
 	keys_text_add(&l->in, data, len);
-	*rule = "more text than a login takes";
-	if (l->in.err)
+	*rule = "more text than max_text";
+	if (l->in.err) {
+		stat_add(STAT_iscsi_limit_text, 1);
 		return LOGIN_RESOURCES;
+	}
 	if (l->req.flags & PDU_CONTINUE) { /* RFC 7143 6.2: answered without text */
 		send_part(c, (uint8_t)(l->stage << 2), 0);
 		return LOGIN_SUCCESS;

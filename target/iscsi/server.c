@@ -2,6 +2,7 @@
 /*
  * server.c: the iSCSI side of the process: its connections by loop, and its clean end.
  */
+#include "target/iscsi/keys.h"
 #include "target/iscsi/session.h"
 
 #include "common/own.h"
@@ -13,6 +14,27 @@
 
 #define DRAIN_LOOK_MS 20u
 
+/* What is 0 and has to be something. */
+static struct iscsi_opts server_defaults(struct iscsi_opts o)
+{
+	o.max_sessions = o.max_sessions ? o.max_sessions : UINT16_MAX - 1; /* TSIHs are 16 bits */
+	o.max_tasks = o.max_tasks ? o.max_tasks : COMMAND_TASKS_MAX;
+	o.max_text = o.max_text ? o.max_text : KEYS_TEXT_MAX;
+	o.max_burst = o.max_burst ? o.max_burst : 1u << 20;
+	o.first_burst = o.first_burst ? o.first_burst : 256u << 10;
+	o.max_r2t = o.max_r2t ? o.max_r2t : 8;
+	o.logout_seconds = o.logout_seconds ? o.logout_seconds : o.login_seconds;
+	return o;
+}
+
+/* Of what the process may have, one loop's. */
+static uint32_t server_share(unsigned most, unsigned loops)
+{
+	uint32_t share = (most + loops - 1) / loops;
+
+	return share < COMMAND_TASKS_MAX ? share : COMMAND_TASKS_MAX;
+}
+
 struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi_domain *domain,
 	struct loop *const *loops, unsigned n)
 {
@@ -20,7 +42,8 @@ struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi
 	struct iscsi_catalogue *cat = iscsi_catalogue_new();
 
 	own_assert(opts->queue_depth && opts->queue_depth <= SESSION_DEPTH_MAX);
-	srv->opts = *opts;
+	srv->opts = server_defaults(*opts);
+	arrive_init(&srv->arrive);
 	srv->domain = domain;
 	srv->loop_count = n;
 	list_init(&srv->sessions);
@@ -28,6 +51,7 @@ struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi
 		struct iscsi_loop *home = &srv->loops[i];
 
 		home->srv = srv;
+		home->task_most = server_share(srv->opts.max_tasks, n);
 		home->loop = loops[i];
 		home->catalogue = catalogue_get(cat);
 		list_init(&home->conns);
@@ -71,29 +95,41 @@ void server_conn_gone(struct iscsi_loop *home)
 	__atomic_sub_fetch(&home->srv->conn_total, 1, __ATOMIC_RELEASE);
 }
 
-bool iscsi_server_expect(struct iscsi_server *srv, unsigned index)
+int iscsi_server_expect(struct iscsi_server *srv, unsigned index, int fd)
 {
-	unsigned total = __atomic_add_fetch(&srv->conn_total, 1, __ATOMIC_RELAXED);
+	static struct log_limit full_log; /* of the one thread that accepts */
+	unsigned most = srv->opts.max_connections;
+	char peer[CONN_ADDRESS_MAX];
+	int place;
 
+	if (most && __atomic_load_n(&srv->conn_total, __ATOMIC_RELAXED) >= most) {
+		stat_add(STAT_iscsi_conns_refused, 1);
+		conn_peer_name(peer, fd);
+		if (log_limit_ok(&full_log))
+			log_warn(
+				"conn: refused", "peer=%s why=\"max_connections are there\"", peer);
+		return -1;
+	}
+	place = arrive_take(&srv->arrive, &srv->opts, fd);
+	if (place < 0)
+		return place;
+	__atomic_add_fetch(&srv->conn_total, 1, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&srv->loops[index].conn_count, 1, __ATOMIC_RELAXED);
-	if (total <= srv->opts.max_connections)
-		return true;
-	stat_add(STAT_iscsi_conns_refused, 1);
-	server_conn_gone(&srv->loops[index]);
-	return false;
+	return place;
 }
 
-void iscsi_server_adopt(struct iscsi_server *srv, struct loop *loop, int fd)
+void iscsi_server_adopt(struct iscsi_server *srv, struct loop *loop, int fd, int place)
 {
 	struct iscsi_loop *home = &srv->loops[loop_index(loop)];
 
+	if (!home->draining && conn_new(srv, home, fd, place))
+		return;
 	if (home->draining) {
 		stat_add(STAT_iscsi_conns_refused, 1);
 		close(fd);
-		server_conn_gone(home);
-	} else if (!conn_new(srv, home, fd)) {
-		server_conn_gone(home);
 	}
+	arrive_leave(&srv->arrive, place);
+	server_conn_gone(home);
 }
 
 /* ---- the clean end ---- */

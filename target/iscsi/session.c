@@ -11,6 +11,7 @@
 #include "target/iscsi/session.h"
 
 #include "common/own.h"
+#include "common/stat.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -70,14 +71,21 @@ static struct session_held *session_hold(struct session *s, uint32_t cmd_sn, siz
 
 	while (at != &s->held && sn_before(held_sn(at), cmd_sn))
 		at = at->next;
-	if (s->held_count == SESSION_HELD_MAX || (at != &s->held && held_sn(at) == cmd_sn))
+	if (at != &s->held && held_sn(at) == cmd_sn)
 		return NULL;
+	if (bytes > SESSION_HELD_MAX - s->held_bytes) {
+		stat_add(STAT_iscsi_limit_held, 1);
+		conn_close(s->conn, "too much came before its turn");
+		return NULL;
+	}
 	h = calloc(1, sizeof *h + bytes);
-	if (!h)
+	if (!h) { /* in the window and lost: the initiator would wait for it without end */
+		conn_close(s->conn, "out of memory");
 		return NULL;
+	}
 	be32_set(&h->pdu.scsi_cmd.cmd_sn, cmd_sn);
 	list_push(at, &h->node);
-	s->held_count++;
+	s->held_bytes += (uint32_t)bytes;
 	return h;
 }
 
@@ -117,7 +125,7 @@ void session_replay(struct session *s)
 		struct session_held *h =
 			container_of(list_pop(&s->held), struct session_held, node);
 
-		s->held_count--;
+		s->held_bytes -= h->ahs_len + h->len;
 		session_advance(s, &h->pdu);
 		if (!h->skip)
 			conn_rx_deliver(s->conn, &h->pdu, h->bytes, h->ahs_len,
@@ -218,7 +226,7 @@ static void session_drop_held(struct session *s)
 
 	while ((node = list_pop(&s->held)))
 		free(container_of(node, struct session_held, node));
-	s->held_count = 0;
+	s->held_bytes = 0;
 }
 
 void session_logout(struct session *s, const struct pdu_logout_req *req)

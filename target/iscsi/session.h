@@ -9,15 +9,21 @@
 #ifndef KURA_TARGET_ISCSI_SESSION_H
 #define KURA_TARGET_ISCSI_SESSION_H
 
+#include "target/iscsi/arrive.h"
 #include "target/iscsi/catalogue.h"
 #include "target/iscsi/conn.h"
 
-#define SESSION_MAGIC         0x73657373u /* "sess" */
-#define SESSION_DEPTH_MAX     1024u
-#define SESSION_HASH          256u
-#define SESSION_HELD_MAX      64u /* PDUs that arrived before their turn */
-#define SESSION_SLICES        24u /* receive buffers that a write may lie in */
-#define SESSION_IMMEDIATE_MAX 64u /* immediate commands open at once */
+#define SESSION_MAGIC     0x73657373u /* "sess" */
+#define SESSION_DEPTH_MAX 1024u
+#define SESSION_HASH      256u
+#define SESSION_SLICES    24u    /* receive buffers that a write may lie in */
+#define COMMAND_TASKS_MAX 65535u /* slots of a loop: half of a transfer tag */
+/* Bytes of PDUs that arrived before their turn; how many there are is bounded by the window. A
+ * connection that TCP keeps in order has none, so this is far from what anybody needs. */
+#define SESSION_HELD_MAX (16u << 20)
+/* Immediate commands, and task management requests, open at once: outside of the window (RFC 7143
+ * 4.2.2.1), and initiators send them one at a time. */
+#define SESSION_IMMEDIATE_MAX 64u
 
 /* What the registry keeps of a session; but for `joined` the home loop's. */
 struct session_record {
@@ -45,7 +51,7 @@ struct session {
 	uint32_t open_tasks;      /* numbered commands that have no answer yet */
 	uint32_t immediate_tasks; /* the same of immediate ones */
 	struct list held;         /* session_held, by cmd_sn: arrived before their turn */
-	unsigned held_count;
+	uint32_t held_bytes;
 	struct session_task *by_itt[SESSION_HASH]; /* commands without an answer, by task tag */
 	char initiator[ISCSI_NAME_MAX + 1];
 	struct session_record record;
@@ -82,6 +88,7 @@ struct session_task {
 	uint32_t r2t_sn;       /* R2Ts sent (RFC 7143 11.8.1) */
 	uint32_t r2t_done;     /* of them, answered to their end */
 	uint32_t data_sn;      /* expected in the present sequence */
+	uint64_t moved_ns;     /* when data last came, or was asked for while none was owed */
 	struct loop_buf *copy; /* what could not be left in receive buffers */
 	uint32_t copied;       /* bytes in it */
 	unsigned slices;
@@ -128,8 +135,8 @@ void session_advance(struct session *s, const union pdu *pdu);
 /* Deals out the kept PDUs whose turn it is now. */
 void session_replay(struct session *s);
 
-/* Keeps a copy of a PDU that came before its turn. A number that is kept already, and what is more
- * than SESSION_HELD_MAX, is dropped as if it were outside of the window. */
+/* Keeps a copy of a PDU that came before its turn. A number that is kept already is dropped as if
+ * it were outside of the window; what is more than SESSION_HELD_MAX bytes ends the connection. */
 void session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
 	const uint8_t *data, uint32_t len);
 
@@ -178,6 +185,8 @@ void dataout_init(struct session_task *t);
 void dataout_want(struct scsi_task *scsi, uint32_t len);
 /* Fills the header of the next R2T that is due; false: none. */
 bool dataout_next_r2t(struct session_task *t, struct pdu_r2t *pdu);
+/* Whether the initiator owes data: it said that more comes, or an R2T is not answered. */
+bool dataout_owed(const struct session_task *t);
 /* Lets go of receive buffers and copies. */
 void dataout_release(struct session_task *t);
 
@@ -202,6 +211,8 @@ struct iscsi_loop {
 	struct list free_tasks;      /* session_task.tx_node, warmest first */
 	struct session_task **tasks; /* by slot */
 	uint32_t task_count, task_room;
+	uint32_t task_most;       /* of task_count: this loop's share of max_tasks */
+	uint32_t task_used;       /* of task_count: not in free_tasks */
 	struct list free_batches; /* conn_batch.node */
 	bool draining;
 	struct iscsi_catalogue *catalogue; /* the one that holds here, kept */
@@ -216,6 +227,7 @@ struct iscsi_server {
 	struct scsi_domain *domain;
 	struct list sessions;   /* session.record.node: the home loop's (loop 0) only */
 	uint16_t last_tsih;     /* the home loop's */
+	struct arrive arrive;   /* who is not logged in yet */
 	uint64_t last_conn;     /* atomic */
 	unsigned conn_total;    /* atomic */
 	unsigned session_total; /* atomic: sessions whose memory is still there */

@@ -11,6 +11,7 @@
 #include "target/iscsi/keys.h"
 
 #include "common/own.h"
+#include "common/stat.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -184,7 +185,7 @@ static struct text_exchange *find_exchange(struct conn *c, const struct pdu_text
 	}
 	c->text->itt = itt;
 	c->text->ttt = new_ttt();
-	c->text->in.most = KEYS_TEXT_MAX;
+	c->text->in.most = c->srv->opts.max_text;
 	c->text->out.most = KEYS_OUT_MAX;
 	keys_init(&c->text->keys, KEYS_FULL, !c->session->target);
 	return c->text;
@@ -216,6 +217,8 @@ void text_receive(struct conn *c, const struct pdu_text_req *req, const uint8_t 
 		return;
 	}
 	err = t->in.err ? t->in.err : take_text(c, t);
+	if (err == -ENOBUFS || err == -E2BIG)
+		stat_add(STAT_iscsi_limit_text, 1);
 	if (err) /* RFC 7143 11.17.1: malformed, or more than we have room for */
 		refuse(c, req, err == -EBADMSG ? PDU_REJECT_PROTOCOL : PDU_REJECT_LONG_OPERATION);
 	else

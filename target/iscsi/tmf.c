@@ -9,6 +9,7 @@
 #include "target/iscsi/session.h"
 
 #include "common/own.h"
+#include "common/stat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,7 @@ static void tmf_end(struct tmf_request *r, enum tmf_response response)
 	if (c->state != CONN_FREE)
 		tmf_answer(c, r->itt, response, r->code == TMF_COLD_RESET);
 	free(r);
+	c->tmfs--;
 	conn_put(c);
 }
 
@@ -199,11 +201,20 @@ void tmf_receive(struct conn *c, const struct pdu_tmf_req *req)
 		tmf_answer(c, be32_get(&req->itt), instead, false);
 		return;
 	}
+	if (c->tmfs == SESSION_IMMEDIATE_MAX) {
+		stat_add(STAT_iscsi_limit_immediate, 1);
+		if (req->opcode & PDU_IMMEDIATE)
+			conn_reject(c, req, PDU_REJECT_IMMEDIATE);
+		else
+			tmf_answer(c, be32_get(&req->itt), TMF_RSP_REJECTED, false);
+		return;
+	}
 	r = calloc(1, sizeof *r);
 	if (!r) {
 		conn_close(c, "out of memory");
 		return;
 	}
+	c->tmfs++;
 	r->conn = c;
 	r->code = code;
 	r->itt = be32_get(&req->itt);

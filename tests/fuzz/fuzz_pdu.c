@@ -221,8 +221,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	us.peer = sim_stream(w->loop, &fd);
 	us.read_answers = start == START_LOGIN || start == START_DISCOVERY;
 	us.cmd_sn = 1;
-	fuzz_check(iscsi_server_expect(w->srv, 0));
-	iscsi_server_adopt(w->srv, w->loop, fd);
+	int place = iscsi_server_expect(w->srv, 0, fd);
+
+	fuzz_check(place >= 0);
+	iscsi_server_adopt(w->srv, w->loop, fd, place);
 	if (start != START_RAW) {
 		log_in(start);
 		turn(w);

@@ -150,8 +150,10 @@ static void test_keys(void **state)
 	bad("lops = 2;",
 		"t:1: lops: no such key in the file; did you mean \"loops\"? keys are: portals, "
 		"volumes, targets, hosts, discovery_auth, loops, engine, log_level, stop_seconds, "
-		"max_connections, "
-		"login_seconds, ping_seconds, ping_timeout_seconds, queue_depth\n");
+		"max_connections, max_logins, max_logins_per_address, max_sessions, max_tasks, "
+		"max_text, login_seconds, logout_seconds, discovery_seconds, stall_seconds, "
+		"ping_seconds, ping_timeout_seconds, queue_depth, max_burst_length, "
+		"first_burst_length, max_outstanding_r2t\n");
 	bad("targets = ( { name = \"iqn.2026-11.a:b\"; lusn = (); } );",
 		"t:1: targets[0].lusn: no such key in a target; did you mean \"luns\"? keys are: "
 		"name, alias, auth, portal_groups, redirect, luns, initiators, access\n");

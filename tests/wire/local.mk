@@ -17,10 +17,12 @@ EXTRA_DIST += \
 	tests/wire/access.conv \
 	tests/wire/broken.conv \
 	tests/wire/chap.conv \
+	tests/wire/crowd.conv \
 	tests/wire/digest.conv \
 	tests/wire/errors.conv \
 	tests/wire/full.conv \
 	tests/wire/idle.conv \
+	tests/wire/limits.conv \
 	tests/wire/login.conv \
 	tests/wire/logout.conv \
 	tests/wire/negotiate.conv \

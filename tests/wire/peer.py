@@ -169,6 +169,16 @@ class Peer:
         got = self.receive()
         raise WireError("should have closed, but sent: " + got.show())
 
+    def drain(self):
+        """Takes whatever comes, until the target closes."""
+        deadline = time.monotonic() + ANSWER_SECONDS * SLOW
+        try:
+            while True:
+                self._fill(1, deadline)
+                self.buffer.clear()
+        except Closed:
+            return
+
     def expect_nothing(self, milliseconds):
         if not self.buffer:
             ready, _, _ = select.select([self.sock], [], [], milliseconds / 1000)

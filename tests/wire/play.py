@@ -295,6 +295,8 @@ class Player:
             peer = self.peer(statement.conn)
             peer.header_digest = "header" in words
             peer.data_digest = "data" in words
+        elif name == "drain":
+            self.peer(statement.conn).drain()
         elif name == "half-close":
             self.peer(statement.conn).sock.shutdown(1)
         elif name == "close":
