@@ -11,6 +11,7 @@
 #include "common/own.h"
 #include "config/keys.h"
 #include "config/value.h"
+#include "kura_config.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -509,6 +510,19 @@ static void check_targets(const struct config *cfg, struct cfg_report *r,
 	index_fini(&c.serials);
 }
 
+static void check_isns(const struct config *cfg, struct cfg_report *r)
+{
+#ifndef HAVE_ISNS
+	if (cfg->isns)
+		cfg_report_error(r, "isns",
+			"is not known to this kurad, which was built without iSNS; leave the group "
+			"out, or build it with ./configure --enable-isns");
+#else
+	(void)cfg;
+	(void)r;
+#endif
+}
+
 void cfg_check(const struct config *cfg, struct cfg_report *r)
 {
 	struct index own_cleanup(index_fini) volumes = { 0 }, own_cleanup(index_fini) hosts = { 0 };
@@ -519,4 +533,5 @@ void cfg_check(const struct config *cfg, struct cfg_report *r)
 	check_volumes(cfg, r, &volumes);
 	check_hosts(cfg, r, &hosts);
 	check_targets(cfg, r, &volumes, &hosts);
+	check_isns(cfg, r);
 }

@@ -115,6 +115,14 @@ struct cfg_redirect {
 	bool permanent; /* they are to remember it */
 };
 
+/* The name server that is told which targets are here (iSNS). */
+struct cfg_isns {
+	struct cfg_where where;
+	char *server;             /* "192.0.2.5:3205" */
+	char *entity;             /* what it calls us; or NULL */
+	unsigned refresh_seconds; /* between two looks whether it knows us; default 300 */
+};
+
 struct cfg_target {
 	struct cfg_where where;
 	char *name;                    /* iqn., eui. or naa. name, normalised */
@@ -141,6 +149,7 @@ struct config {
 	struct cfg_host *hosts;
 	unsigned host_count;
 	struct cfg_auth *discovery_auth; /* or NULL: no secret is asked for */
+	struct cfg_isns *isns;           /* or NULL: nobody is told */
 	unsigned loops;                  /* 0: one per core */
 	char *engine;                    /* "auto", "uring", "aio" */
 	char *log_level;                 /* "error", "warn", "info", "debug" */

@@ -19,6 +19,7 @@
 #define CFG_STRUCT_access    struct cfg_access
 #define CFG_STRUCT_redirect  struct cfg_redirect
 #define CFG_STRUCT_auth      struct cfg_auth
+#define CFG_STRUCT_isns      struct cfg_isns
 
 #define CFG_WIDTH(object, field) sizeof(((CFG_STRUCT_##object *)NULL)->field)
 
@@ -76,6 +77,7 @@ const struct cfg_object_info cfg_objects[CFG_OBJECT_COUNT] = {
 	CFG_INFO_AT(access, "an access entry"),
 	CFG_INFO_AT(redirect, "a redirect group"),
 	CFG_INFO_AT(auth, "an auth group"),
+	CFG_INFO_AT(isns, "an isns group"),
 };
 
 const struct cfg_key *cfg_key_next(enum cfg_object object, const struct cfg_key *after)

@@ -22,6 +22,7 @@ enum cfg_object {
 	CFG_OBJECT_access,
 	CFG_OBJECT_redirect,
 	CFG_OBJECT_auth,
+	CFG_OBJECT_isns,
 	CFG_OBJECT_COUNT
 };
 

@@ -397,8 +397,7 @@ static int set_volume(const struct cfg_key *key, void *field, const struct cfg_v
 
 static int set_portal(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
 {
-	(void)key;
-	return cfg_portal_set(field, v->string, why);
+	return cfg_portal_set(field, v->string, strtoul(key->limits, NULL, 10), why);
 }
 
 static int set_tags(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)

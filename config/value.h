@@ -44,9 +44,9 @@ int cfg_size_parse(const char *text, uint64_t *bytes);
 /* Writes bytes as short as they go, "20G"; `out` has room for 24. Any thread. */
 void cfg_size_format(uint64_t bytes, char *out);
 
-/* Stores the normal form of a numeric address with its port in `field`, which owns a text or NULL;
- * as cfg_value_set. */
-int cfg_portal_set(char **field, const char *text, char *why);
+/* Stores the normal form of a numeric address with its port (`port` when none is written) in
+ * `field`, which owns a text or NULL; as cfg_value_set. */
+int cfg_portal_set(char **field, const char *text, unsigned long port, char *why);
 
 /* The same of portal group tags, separated by blanks. */
 int cfg_tags_set(char **field, const char *text, char *why);

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_PORT 3260ul
-
 /* A decimal number up to `most` that is all of `text`; false: it is none. */
 static bool number(const char *text, unsigned long most, unsigned long *out)
 {
@@ -39,11 +37,11 @@ static void cut_portal(const char *text, char host[INET6_ADDRSTRLEN], const char
 	*rest = end;
 }
 
-int cfg_portal_set(char **field, const char *text, char *why)
+int cfg_portal_set(char **field, const char *text, unsigned long port, char *why)
 {
+	unsigned long usual = port;
 	char host[INET6_ADDRSTRLEN];
 	const char *rest;
-	unsigned long port = DEFAULT_PORT;
 	struct in6_addr raw = { 0 };
 	int family;
 
@@ -53,8 +51,8 @@ int cfg_portal_set(char **field, const char *text, char *why)
 		(*rest && (*rest != ':' || !number(rest + 1, 65535, &port) || !port)))
 		return cfg_refuse(why,
 			"\"%.64s\" is no numeric address with a port; write one such as "
-			"\"192.0.2.7:3260\" or \"[2001:db8::7]:3260\"",
-			text);
+			"\"192.0.2.7:%lu\" or \"[2001:db8::7]:%lu\"",
+			text, usual, usual);
 	if (family == AF_INET ? !raw.s6_addr32[0] : IN6_IS_ADDR_UNSPECIFIED(&raw))
 		return cfg_refuse(why,
 			"\"%.64s\" is every address and none; write one that initiators can reach",

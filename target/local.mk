@@ -6,6 +6,10 @@ kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/s
 	target/ctl/ctl.h target/ctl/ctl.c target/ctl/rpc.c target/ctl/call.h target/ctl/call.c \
 	target/ctl/job.h target/ctl/job.c target/ctl/verbs.h target/ctl/verbs.c \
 	target/ctl/verb_look.c
+if HAVE_ISNS
+kurad_SOURCES += target/isns.h target/isns.c target/isns_list.h target/isns_list.c \
+	target/isns_msg.h target/isns_msg.c
+endif
 kurad_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
 kurad_LDADD = rpc/librpc.a $(KURA_LIBS) $(JANSSON_LIBS)
 
@@ -19,4 +23,10 @@ check_PROGRAMS += tests/unit/test_watch
 tests_unit_test_watch_SOURCES = tests/unit/test_watch.c target/watch.c
 tests_unit_test_watch_LDADD = target/loop/libloop.a common/libcommon.a $(URING_LIBS) $(AIO_LIBS) \
 	$(CMOCKA_LIBS)
+if HAVE_ISNS
+check_PROGRAMS += tests/unit/test_isns
+tests_unit_test_isns_SOURCES = tests/unit/test_isns.c target/isns.c target/isns_list.c \
+	target/isns_msg.c
+tests_unit_test_isns_LDADD = common/libcommon.a $(CMOCKA_LIBS)
+endif
 endif

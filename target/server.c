@@ -7,8 +7,10 @@
 
 #include "common/log.h"
 #include "common/own.h"
+#include "kura_config.h"
 #include "target/door.h"
 #include "target/iscsi/iscsi.h"
+#include "target/isns.h"
 #include "target/listen.h"
 #include "target/loop/loop.h"
 #include "target/notify.h"
@@ -26,6 +28,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+
+#define ISNS_LEAVE_MS 2000u /* the longest that a name server may keep us from ending */
 
 /* A loop and its thread. */
 struct seat {
@@ -47,6 +51,7 @@ struct server {
 	struct listen_set sockets;
 	struct door door;
 	struct watch watch;
+	struct isns *isns;     /* or NULL */
 	struct loop_post stop; /* to loop 0 */
 	struct iscsi_drain drain;
 	struct storage_flush flush;
@@ -234,14 +239,67 @@ static int start_threads(struct server *srv, char *why)
 	return 0;
 }
 
+#ifdef HAVE_ISNS
+
+static int start_isns(struct server *srv, char *why)
+{
+	struct isns_list list;
+
+	if (!srv->cfg->isns)
+		return 0;
+	isns_list_make(&list, srv->cfg, &srv->sockets);
+	srv->isns = isns_start(srv->cfg->isns, &list);
+	isns_list_fini(&list);
+	return srv->isns ? 0 : fail(why, -errno, "no thread for iSNS: %s", strerror(errno));
+}
+
+/* Its part of the stop goes on beside the rest, and never takes longer than all of it. */
+static void leave_isns(struct server *srv)
+{
+	unsigned ms = srv->cfg->stop_seconds * 1000;
+
+	if (srv->isns)
+		isns_leave(srv->isns, ms < ISNS_LEAVE_MS ? ms : ISNS_LEAVE_MS);
+}
+
+static void free_isns(struct server *srv)
+{
+	isns_free(srv->isns);
+}
+
+#else
+
+static int start_isns(struct server *srv, char *why)
+{
+	(void)srv;
+	(void)why;
+	return 0;
+}
+
+static void leave_isns(struct server *srv)
+{
+	(void)srv;
+}
+
+static void free_isns(struct server *srv)
+{
+	(void)srv;
+}
+
+#endif
+
 int server_start(struct server *srv, char *why)
 {
 	uint64_t usec = notify_watchdog_usec();
+	int err;
 
 	door_start(&srv->door);
 	if (usec)
 		watch_start(&srv->watch, srv->loops, srv->loop_count,
 			usec < 20000 ? 10 : (uint32_t)(usec / 2000), notify_alive);
+	err = start_isns(srv, why);
+	if (err)
+		return err;
 	for (unsigned i = 0; i < srv->sockets.count; i++)
 		log_info("portal listening", "address=%s%s", srv->sockets.sockets[i].name,
 			srv->sockets.sockets[i].given ? " given=yes" : "");
@@ -298,6 +356,7 @@ static void stop_begins(struct loop_post *post)
 
 void server_stop(struct server *srv)
 {
+	leave_isns(srv);
 	srv->stop.run = stop_begins;
 	loop_post(srv->loops[0], &srv->stop);
 }
@@ -323,6 +382,7 @@ void server_free(struct server *srv)
 		else
 			storage_leave(&srv->storage, srv->loops[i]);
 	}
+	free_isns(srv);
 	door_fini(&srv->door);
 	watch_fini(&srv->watch);
 	listen_close(&srv->sockets);

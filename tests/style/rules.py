@@ -204,7 +204,7 @@ ROW = re.compile(r'^(KEY|LIST|GROUP)\((\w+),\s*(\w+)(?:,\s*(\w+),\s*(NULL|"[^"]*
 SECTIONS = {"config": "The whole file", "portal": "Portals", "volume": "Volumes",
             "layer": "Layers", "target": "Targets", "lun": "LUNs", "initiator": "Initiators",
             "auth": "Authentication", "host": "Host groups", "access": "Access",
-            "redirect": "Redirection"}
+            "redirect": "Redirection", "isns": "Name server"}
 
 
 def manual_items(tree):

@@ -149,7 +149,8 @@ static void test_keys(void **state)
 	(void)state;
 	bad("lops = 2;",
 		"t:1: lops: no such key in the file; did you mean \"loops\"? keys are: portals, "
-		"volumes, targets, hosts, discovery_auth, loops, engine, log_level, stop_seconds, "
+		"volumes, targets, hosts, discovery_auth, isns, loops, engine, log_level, "
+		"stop_seconds, "
 		"max_connections, max_logins, max_logins_per_address, max_sessions, max_tasks, "
 		"max_text, login_seconds, logout_seconds, discovery_seconds, stall_seconds, "
 		"ping_seconds, ping_timeout_seconds, queue_depth, max_burst_length, "

@@ -4,6 +4,7 @@
 
 #include "common/own.h"
 #include "common/secret.h"
+#include "kura_config.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -325,6 +326,34 @@ static void test_access_bad(void **state)
 		"port; write one such as \"192.0.2.7:3260\" or \"[2001:db8::7]:3260\"\n");
 }
 
+#define ISNS "isns = { @ };\n"
+
+static void test_isns(void **state)
+{
+	(void)state;
+#ifdef HAVE_ISNS
+	struct config *cfg = good("isns = { server = \"[2001:DB8::5]\"; };");
+
+	assert_string_equal(cfg->isns->server, "[2001:db8::5]:3205");
+	assert_null(cfg->isns->entity);
+	assert_int_equal(cfg->isns->refresh_seconds, 300);
+	cfg_free(cfg);
+	bad_in(ISNS, "entity = \"e\";",
+		"t:1: isns: has no server; write server = ...; (the address and port of the iSNS "
+		"server)\n");
+	bad_in(ISNS, "server = \"names.example\";",
+		"t:1: isns.server: \"names.example\" is no numeric address with a port; write one "
+		"such as \"192.0.2.7:3205\" or \"[2001:db8::7]:3205\"\n");
+	bad_in(ISNS, "server = \"192.0.2.5\"; entity = \"a b\";",
+		"t:1: isns.entity: \"a b\" is no name at its character 2; use letters, digits, "
+		"'.', '_' and '-'\n");
+#else
+	bad_in(ISNS, "server = \"192.0.2.5\";",
+		"t:1: isns: is not known to this kurad, which was built without iSNS; leave the "
+		"group out, or build it with ./configure --enable-isns\n");
+#endif
+}
+
 static void test_addresses_bad(void **state)
 {
 	static const char *const portals[] = { "", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536",
@@ -396,6 +425,7 @@ int main(void)
 		cmocka_unit_test(test_access),
 		cmocka_unit_test(test_access_bad),
 		cmocka_unit_test(test_addresses_bad),
+		cmocka_unit_test(test_isns),
 		cmocka_unit_test(test_patterns_bad),
 	};
 
