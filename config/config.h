@@ -172,6 +172,7 @@ struct config {
 	unsigned max_outstanding_r2t;    /* default 8 */
 	char **files; /* every file that was read; struct cfg_where points here */
 	unsigned file_count;
+	const char *managed;        /* of files: the one that verbs write; NULL: read without one */
 	struct cfg_error *warnings; /* what is allowed but hardly meant, to be shown to a person */
 	unsigned warning_count;
 };
@@ -182,6 +183,13 @@ struct config {
  * opened but these files and those that hold secrets. Any thread.
  */
 struct config *cfg_read(const char *path, struct cfg_error *errors, unsigned max, unsigned *count);
+
+/*
+ * As cfg_read, with what verbs made and keep in `managed`, which need not be there: its portals,
+ * volumes, targets and so on follow those of `path`, and the whole is checked together.
+ */
+struct config *cfg_read_both(const char *path, const char *managed, struct cfg_error *errors,
+	unsigned max, unsigned *count);
 
 /* As cfg_read, from `len` bytes of text that call themselves `name`. */
 struct config *cfg_read_text(const char *text, size_t len, const char *name,

@@ -21,6 +21,9 @@
 
 struct reader {
 	config_t tree;        /* libconfig's */
+	config_t managed;     /* of what verbs made */
+	bool has_managed;     /* there is a place for it, at least */
+	bool in_managed;      /* which of the two is being read */
 	struct cfg_text text; /* what was parsed */
 	struct cfg_report report;
 	struct config *cfg; /* what is being filled */
@@ -69,10 +72,8 @@ static config_setting_t *child(config_setting_t *s, const char **path)
 	return config_setting_is_group(s) ? config_setting_get_member(s, name) : NULL;
 }
 
-static unsigned line_of(void *arg, const char *path)
+static unsigned line_below(config_setting_t *s, const char *path)
 {
-	struct reader *rd = arg;
-	config_setting_t *s = config_root_setting(&rd->tree);
 	unsigned line = 0;
 
 	while (s && *path) {
@@ -81,6 +82,25 @@ static unsigned line_of(void *arg, const char *path)
 			line = s->line;
 	}
 	return line;
+}
+
+/* Items of the managed file follow those of the main one in each list. */
+static unsigned line_of(void *arg, const char *path)
+{
+	struct reader *rd = arg;
+	size_t n = strcspn(path, "[.");
+	char name[CFG_PATH_LEN], there[2 * CFG_PATH_LEN];
+	config_setting_t *list;
+	unsigned long i, before;
+	char *rest;
+
+	snprintf(name, sizeof name, "%.*s", (int)n, path);
+	list = config_setting_get_member(config_root_setting(&rd->tree), name);
+	before = list ? (unsigned long)config_setting_length(list) : 0;
+	if (path[n] != '[' || (i = strtoul(path + n + 1, &rest, 10)) < before)
+		return line_below(config_root_setting(&rd->tree), path);
+	snprintf(there, sizeof there, "%s[%lu%.90s", name, i - before, rest);
+	return line_below(config_root_setting(&rd->managed), there);
 }
 
 static __attribute__((format(printf, 3, 4))) void mistake(
@@ -139,19 +159,23 @@ static struct cfg_value value_of(const config_setting_t *s)
 static void read_list(struct reader *rd, config_setting_t *s, const struct cfg_key *key, void *out)
 {
 	size_t size = cfg_objects[key->item].size;
-	unsigned n;
-	char *items;
+	unsigned before, n;
+	char *old = cfg_key_items(key, out, &before), *items;
 
 	if (!config_setting_is_list(s)) {
 		mistake(rd, s, "is not a list; write %s = ( { ... }, { ... } );", key->name);
 		return;
 	}
-	n = (unsigned)config_setting_length(s);
+	n = before + (unsigned)config_setting_length(s);
 	items = own_calloc(n + 1, size);
+	if (old)
+		memcpy(items, old, before * size);
+	free(old);
 	memcpy(cfg_key_field(key, out), &items, sizeof items);
 	memcpy((char *)out + key->count_offset, &n, sizeof n);
-	for (unsigned i = 0; i < n; i++)
-		read_object(rd, config_setting_get_elem(s, i), key->item, items + i * size);
+	for (unsigned i = before; i < n; i++)
+		read_object(
+			rd, config_setting_get_elem(s, i - before), key->item, items + i * size);
 }
 
 static void read_group(struct reader *rd, config_setting_t *s, const struct cfg_key *key, void *out)
@@ -274,6 +298,9 @@ static void read_key(struct reader *rd, config_setting_t *s, enum cfg_object obj
 
 	if (!key)
 		unknown_key(rd, s, object);
+	else if (rd->in_managed && object == CFG_OBJECT_config && key->type != CFG_TYPE_LIST)
+		mistake(rd, s, "does not belong into this file, which kura writes; write it in %s",
+			rd->cfg->file);
 	else if (key->type == CFG_TYPE_LIST)
 		read_list(rd, s, key, out);
 	else if (key->type == CFG_TYPE_GROUP)
@@ -357,10 +384,10 @@ static const struct {
 	{ "memory exhausted", "brackets are nested too deep" },
 };
 
-static void syntax_error(struct reader *rd)
+static void syntax_error(struct reader *rd, config_t *tree)
 {
-	unsigned line = (unsigned)config_error_line(&rd->tree);
-	const char *what = config_error_text(&rd->tree), *advice = "see kura.conf(5)";
+	unsigned line = (unsigned)config_error_line(tree);
+	const char *what = config_error_text(tree), *advice = "see kura.conf(5)";
 	size_t len;
 	const char *near = cfg_text_line(&rd->text, line, &len);
 	const char *quote = strstr(rd->text.data, "secret") ? memchr(near, '"', len) : NULL;
@@ -377,6 +404,46 @@ static void syntax_error(struct reader *rd)
 		(int)(len < 60 ? len : 60), near, advice);
 }
 
+/* The front of the text is the main file. */
+static bool parse_main(struct reader *rd)
+{
+	char *text own_free = NULL;
+	bool good;
+
+	if (!rd->text.second)
+		return config_read_string(&rd->tree, rd->text.data);
+	text = strndup(rd->text.data, rd->text.second_at);
+	own_assert(text);
+	good = config_read_string(&rd->tree, text);
+	explicit_bzero(text, rd->text.second_at);
+	return good;
+}
+
+/* The rest is what verbs made; with empty lines in front its lines are those of the joined text. */
+static bool parse_managed(struct reader *rd)
+{
+	size_t front = rd->text.second - 1, len = rd->text.len - rd->text.second_at;
+	char *text own_free = own_calloc(1, front + len + 1);
+	bool good;
+
+	memset(text, '\n', front);
+	memcpy(text + front, rd->text.data + rd->text.second_at, len);
+	good = config_read_string(&rd->managed, text);
+	explicit_bzero(text, front + len);
+	return good;
+}
+
+/* Puts the objects of the managed file behind the others, over what they have in common. */
+static void read_managed(struct reader *rd)
+{
+	config_setting_t *root = config_root_setting(&rd->managed);
+
+	rd->in_managed = true;
+	for (unsigned i = 0; i < (unsigned)config_setting_length(root); i++)
+		read_key(rd, config_setting_get_elem(root, i), CFG_OBJECT_config, rd->cfg);
+	rd->in_managed = false;
+}
+
 static void parse(struct reader *rd)
 {
 	struct cfg_text *t = &rd->text;
@@ -386,13 +453,22 @@ static void parse(struct reader *rd)
 	rd->cfg->files = own_calloc(t->file_count, sizeof *rd->cfg->files);
 	for (unsigned i = 0; i < t->file_count; i++)
 		rd->cfg->files[i] = own_strdup(t->files[i]);
+	if (rd->has_managed)
+		rd->cfg->managed = rd->cfg->files[t->file_count - 1];
 	/* All includes are resolved; whatever is left must not open anything. */
 	config_set_include_dir(&rd->tree, "/dev/null");
-	if (!config_read_string(&rd->tree, t->data)) {
-		syntax_error(rd);
+	config_set_include_dir(&rd->managed, "/dev/null");
+	if (!parse_main(rd)) {
+		syntax_error(rd, &rd->tree);
+		return;
+	}
+	if (t->second && !parse_managed(rd)) {
+		syntax_error(rd, &rd->managed);
 		return;
 	}
 	read_object(rd, config_root_setting(&rd->tree), CFG_OBJECT_config, rd->cfg);
+	if (t->second)
+		read_managed(rd);
 	cfg_check(rd->cfg, &rd->report);
 	default_portal(rd->cfg);
 }
@@ -411,6 +487,7 @@ static struct config *finish(struct reader *rd, unsigned *count)
 		cfg->warning_count = rd->report.warning_count;
 	}
 	config_destroy(&rd->tree);
+	config_destroy(&rd->managed);
 	cfg_text_fini(&rd->text);
 	cfg_report_fini(&rd->report);
 	return cfg;
@@ -419,6 +496,7 @@ static struct config *finish(struct reader *rd, unsigned *count)
 static void begin(struct reader *rd, struct cfg_error *errors, unsigned max)
 {
 	config_init(&rd->tree);
+	config_init(&rd->managed);
 	cfg_report_init(&rd->report, errors, max);
 	rd->report.text = &rd->text;
 	rd->report.line_of = line_of;
@@ -431,6 +509,19 @@ struct config *cfg_read(const char *path, struct cfg_error *errors, unsigned max
 
 	begin(&rd, errors, max);
 	if (cfg_text_read(&rd.text, path))
+		cfg_report_error_at(&rd.report, rd.text.fault_line, "", "%s", rd.text.fault);
+	else
+		parse(&rd);
+	return finish(&rd, count);
+}
+
+struct config *cfg_read_both(const char *path, const char *managed, struct cfg_error *errors,
+	unsigned max, unsigned *count)
+{
+	struct reader rd = { .has_managed = true };
+
+	begin(&rd, errors, max);
+	if (cfg_text_read(&rd.text, path) || cfg_text_append(&rd.text, managed))
 		cfg_report_error_at(&rd.report, rd.text.fault_line, "", "%s", rd.text.fault);
 	else
 		parse(&rd);

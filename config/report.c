@@ -37,10 +37,13 @@ static __attribute__((format(printf, 5, 0))) void format(struct cfg_error *e,
 	unsigned there = 0;
 	const char *file = r->text ? cfg_text_where(r->text, line, &there) : "";
 
-	used += (size_t)snprintf(e->text, room, "%.150s:", file);
+	/* What is not from a file has no place to tell. */
+	if (r->text)
+		used += (size_t)snprintf(e->text, room, "%.150s:", file);
 	if (there)
 		used += (size_t)snprintf(e->text + used, room - used, "%u:", there);
-	used += (size_t)snprintf(e->text + used, room - used, " %.120s%s", path, *path ? ": " : "");
+	used += (size_t)snprintf(e->text + used, room - used, "%s%.120s%s", used ? " " : "", path,
+		*path ? ": " : "");
 	vsnprintf(e->text + used, room - used, fmt, ap);
 	tame(e->text);
 }

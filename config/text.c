@@ -282,11 +282,11 @@ static int join(struct cfg_text *t, const char *data, size_t len, unsigned file,
 	return 0;
 }
 
-/* Joins the main file. What is left open at its end is a mistake that can be told well here, and
+/* Joins a main file. What is left open at its end is a mistake that can be told well here, and
  * one on which libconfig 1.5 loses memory. */
-static int join_all(struct cfg_text *t, const char *data, size_t len)
+static int join_all(struct cfg_text *t, const char *data, size_t len, unsigned file)
 {
-	int err = join(t, data, len, 0, 0);
+	int err = join(t, data, len, file, 0);
 
 	if (!err && t->lex == CFG_LEX_STRING)
 		return fail(t, -EINVAL, t->opened, "a text is never closed; is a \" missing?");
@@ -310,7 +310,33 @@ int cfg_text_read(struct cfg_text *t, const char *path)
 	if (err)
 		fail(t, err, 0, "cannot be read: %s", strerror(-err));
 	else
-		err = join_all(t, data, len);
+		err = join_all(t, data, len, 0);
+	wipe(data, len);
+	return err;
+}
+
+int cfg_text_append(struct cfg_text *t, const char *path)
+{
+	char *dir own_free = own_take(t->dir); /* nothing is included from here on */
+	char *data = NULL;
+	unsigned file;
+	size_t len = 0;
+	int err;
+
+	put(t, "\n", 1);
+	file = add_file(t, path);
+	err = slurp(t, file, true, &data, &len);
+	if (err == -ENOENT) {
+		err = 0;
+	} else if (err) {
+		fail(t, err, 0, "%s: cannot be read: %s", path,
+			err == -ENOEXEC ? "not a plain file" : strerror(-err));
+	} else {
+		t->second = t->line;
+		t->second_at = t->len;
+		t->lex = CFG_LEX_PLAIN;
+		err = join_all(t, data, len, file);
+	}
 	wipe(data, len);
 	return err;
 }
@@ -322,7 +348,7 @@ int cfg_text_take(struct cfg_text *t, const char *data, size_t len, const char *
 	add_file(t, name);
 	if (len > CFG_TEXT_MAX)
 		return fail(t, -EFBIG, 0, "is larger than %u bytes", CFG_TEXT_MAX);
-	return join_all(t, data, len);
+	return join_all(t, data, len, 0);
 }
 
 void cfg_text_fini(struct cfg_text *t)

@@ -35,13 +35,19 @@ struct cfg_text {
 	char **files;     /* names as opened; [0] is the main file */
 	unsigned *shared; /* of each file: the bits of its mode that let others read or write it */
 	unsigned file_count;
-	char *dir;           /* where includes lie; NULL: they are refused */
-	char fault[400];     /* what went wrong */
+	unsigned second;  /* line at which the file of cfg_text_append begins; 0: there is none */
+	size_t second_at; /* and its place in data */
+	char *dir;        /* where includes lie; NULL: they are refused */
+	char fault[400];  /* what went wrong */
 	unsigned fault_line; /* and where, in lines of the joined text; 0: the file as a whole */
 };
 
 /* Reads `path` and what it includes. 0, or -errno with fault set. Fini in both cases. */
 int cfg_text_read(struct cfg_text *t, const char *path);
+
+/* Adds another main file behind it, which may include nothing; one that is not there adds nothing.
+ * 0, or -errno with fault set. */
+int cfg_text_append(struct cfg_text *t, const char *path);
 
 /* Takes over `len` bytes that call themselves `name`; includes are refused. As above. */
 int cfg_text_take(struct cfg_text *t, const char *data, size_t len, const char *name);

@@ -83,12 +83,14 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return EXIT_USAGE;
 }
 
-/* The configuration, or NULL with every mistake on standard error. Returns owned. */
-static struct config *read_config(const char *path)
+/* The configuration with what verbs made, or NULL with every mistake on standard error. Returns
+ * owned. */
+static struct config *read_config(const char *path, const char *state_dir)
 {
 	struct cfg_error *errors own_free = own_calloc(ERRORS_MAX, sizeof *errors);
+	char *managed own_free = own_printf("%s/managed.conf", state_dir);
 	unsigned count = 0;
-	struct config *cfg = cfg_read(path, errors, ERRORS_MAX, &count);
+	struct config *cfg = cfg_read_both(path, managed, errors, ERRORS_MAX, &count);
 
 	for (unsigned i = 0; i < count && i < ERRORS_MAX; i++)
 		fprintf(stderr, "%s\n", errors[i].text);
@@ -121,7 +123,7 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	cfg = read_config(o.config);
+	cfg = read_config(o.config, o.run.state_dir);
 	if (!cfg)
 		return EXIT_FAILED;
 	log_set_level(level_of(cfg->log_level));

@@ -58,7 +58,7 @@ int make_folder(void **state)
 	return mkdtemp(folder) ? 0 : -1;
 }
 
-static const char *const names[] = { "main.conf", "a.conf", "sub/b.conf", "sub" };
+static const char *const names[] = { "main.conf", "made.conf", "a.conf", "sub/b.conf", "sub" };
 
 int remove_folder(void **state)
 {
