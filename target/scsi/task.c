@@ -33,6 +33,7 @@ static void task_start(struct scsi_nexus *nexus, struct scsi_task *task)
 {
 	task->owner = SCSI_OWNER_SCSI;
 	task->nexus = nexus;
+	task->loop = nexus->loop;
 	task->ops = nexus->ops;
 	list_push(&nexus->tasks, &task->node);
 	nexus->task_count++;
@@ -135,7 +136,7 @@ void scsi_task_release(struct scsi_task *task)
 	own_assert(task->owner == SCSI_OWNER_PORT);
 	task->in_data = NULL;
 	if (task->in_buf)
-		loop_buf_put(task->nexus->loop, own_take(task->in_buf));
+		loop_buf_put(task->loop, own_take(task->in_buf));
 }
 
 /* ---- how it ends ---- */

@@ -63,8 +63,9 @@ enum scsi_owner {
 struct scsi_task {
 	uint32_t magic; /* SCSI_TASK_MAGIC, set by scsi_task_init */
 	enum scsi_owner owner;
-	struct list node; /* in nexus->tasks from submit to done */
-	struct scsi_nexus *nexus;
+	struct list node;         /* in nexus->tasks from submit to done */
+	struct scsi_nexus *nexus; /* gone when the last task is back with its port */
+	struct loop *loop;        /* the nexus's: the result is given back to it, after the nexus */
 	const struct scsi_port_ops *ops; /* the nexus's port, or the copy manager */
 	struct copy *copy;               /* the copy manager's own: which copy */
 
