@@ -4,6 +4,8 @@ common_libcommon_a_SOURCES = common/be.h common/span.h common/list.h common/own.
 	common/log.h common/log.c common/stat.h common/stat.def common/stat.c \
 	common/crc32c.h common/crc32c.c common/secret.h common/secret.c common/file.h common/file.c common/near.h common/near.c
 
+common_libcommon_a_SOURCES += common/fault.h common/fault.def common/fault.c
+
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_common
 tests_unit_test_common_SOURCES = tests/unit/test_common.c

@@ -8,7 +8,6 @@
  */
 #include "volume/meta.h"
 
-#include "common/crc32c.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
@@ -18,13 +17,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
-
-#define META_MAGIC    "kura-volume "
-#define META_VERSION  1
-#define META_CRC      "crc32c "
-#define META_FILE_MAX 65536                         /* what is longer is no record */
-#define META_CRC_LEN  (sizeof META_CRC - 1 + 8 + 1) /* the last line */
 
 struct meta_why {
 	char *text;
@@ -44,106 +36,6 @@ static int meta_refuse(const struct meta_why *why, int err, const char *fmt, ...
 	return err;
 }
 
-/* ---- text ---- */
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool dash_before(unsigned byte)
-{
-	return byte == 4 || byte == 6 || byte == 8 || byte == 10;
-}
-
-int meta_uuid_parse(const char *text, uint8_t uuid[VOL_UUID_LEN])
-{
-	uint8_t out[VOL_UUID_LEN];
-
-	for (unsigned i = 0; i < VOL_UUID_LEN; i++) {
-		int high, low;
-
-		if (dash_before(i) && *text++ != '-')
-			return -EINVAL;
-		high = hex_digit(text[0]);
-		low = high < 0 ? -1 : hex_digit(text[1]);
-		if (low < 0)
-			return -EINVAL;
-		out[i] = (uint8_t)(high << 4 | low);
-		text += 2;
-	}
-	if (*text)
-		return -EINVAL;
-	memcpy(uuid, out, sizeof out);
-	return 0;
-}
-
-void meta_uuid_format(const uint8_t uuid[VOL_UUID_LEN], char text[META_UUID_TEXT])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (unsigned i = 0; i < VOL_UUID_LEN; i++) {
-		if (dash_before(i))
-			*text++ = '-';
-		*text++ = digits[uuid[i] >> 4];
-		*text++ = digits[uuid[i] & 15];
-	}
-	*text = 0;
-}
-
-size_t meta_record_build(const uint8_t uuid[VOL_UUID_LEN], char text[META_RECORD_MAX + 1])
-{
-	char id[META_UUID_TEXT];
-	int n;
-
-	meta_uuid_format(uuid, id);
-	n = snprintf(text, META_RECORD_MAX + 1, META_MAGIC "%d\nuuid %s\n", META_VERSION, id);
-	n += snprintf(text + n, META_RECORD_MAX + 1 - (size_t)n, META_CRC "%08x\n",
-		crc32c(text, (size_t)n));
-	return (size_t)n;
-}
-
-/* Whether the last line is the checksum of all before it. */
-static bool record_whole(const char *text, size_t len)
-{
-	char line[META_CRC_LEN + 1];
-	size_t body;
-
-	if (len < META_CRC_LEN)
-		return false;
-	body = len - META_CRC_LEN;
-	snprintf(line, sizeof line, META_CRC "%08x\n", crc32c(text, body));
-	return memcmp(line, text + body, META_CRC_LEN) == 0;
-}
-
-int meta_record_parse(const char *text, size_t len, uint8_t uuid[VOL_UUID_LEN])
-{
-	static const size_t magic = sizeof META_MAGIC - 1;
-	char again[META_RECORD_MAX + 1];
-	char id[META_UUID_TEXT] = "";
-	uint8_t found[VOL_UUID_LEN];
-	const char *p;
-
-	if (memcmp(text, META_MAGIC, len < magic ? len : magic) != 0)
-		return -EPROTO;
-	if (!record_whole(text, len))
-		return -EBADMSG;
-	p = memchr(text, '\n', len);
-	if ((size_t)(p - text) != magic + 1 || text[magic] != '0' + META_VERSION)
-		return -EPROTONOSUPPORT;
-	if (len - (size_t)(p + 1 - text) < 5 + META_UUID_TEXT)
-		return -EBADMSG;
-	memcpy(id, p + 1 + 5, META_UUID_TEXT - 1);
-	if (meta_uuid_parse(id, found) || meta_record_build(found, again) != len ||
-		memcmp(again, text, len) != 0)
-		return -EBADMSG;
-	memcpy(uuid, found, sizeof found);
-	return 0;
-}
-
 /* ---- files ---- */
 
 char *meta_sidecar_path(const char *path)
@@ -161,25 +53,6 @@ char *meta_sidecar_path(const char *path)
 	if (!real)
 		return NULL;
 	return own_printf("%s/%s.kura", strcmp(real, "/") ? real : "", slash ? slash + 1 : path);
-}
-
-static int record_write(const char *path, const uint8_t uuid[VOL_UUID_LEN])
-{
-	char text[META_RECORD_MAX + 1];
-
-	return file_replace(path, text, meta_record_build(uuid, text), 0600);
-}
-
-/* 0, -ENOENT, what meta_record_parse says, or another -errno. */
-static int record_read(const char *path, uint8_t uuid[VOL_UUID_LEN])
-{
-	size_t len;
-	int err;
-	own_free char *text = file_read(path, META_FILE_MAX, &len, &err);
-
-	if (!text)
-		return err == -EFBIG ? -EPROTO : err;
-	return meta_record_parse(text, len, uuid);
 }
 
 static int record_bad(const struct meta_why *why, const char *path, int err)
@@ -211,15 +84,6 @@ static int record_bad(const struct meta_why *why, const char *path, int err)
 }
 
 /* ---- making one ---- */
-
-static int uuid_random(uint8_t uuid[VOL_UUID_LEN])
-{
-	if (getrandom(uuid, VOL_UUID_LEN, 0) != VOL_UUID_LEN)
-		return -EIO;
-	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40); /* RFC 9562 5.4: version 4 */
-	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80); /* RFC 9562 4.1: variant */
-	return 0;
-}
 
 /* FNV-1a over `len` bytes, and a final mix so that close names lie far apart. */
 static uint64_t hash_add(uint64_t h, const char *p, size_t len)
@@ -282,25 +146,25 @@ static int state_path(const struct meta_place *place, char **path, const struct 
 
 /* 0: found; -ENOENT: there is none; else refused. A damaged one passes as none when a UUID is given
  * by hand, which is how it is repaired. */
-static int place_look(const struct meta_place *place, const char *path, uint8_t uuid[VOL_UUID_LEN],
+static int place_look(const struct meta_place *place, const char *path, struct meta_record *record,
 	const struct meta_why *why)
 {
-	int err = path ? record_read(path, uuid) : -ENOENT;
+	int err = path ? meta_record_read(path, record) : -ENOENT;
 
 	if (!err || err == -ENOENT || (err == -EBADMSG && place->given))
 		return err == -EBADMSG ? -ENOENT : err;
 	return record_bad(why, path, err);
 }
 
-static int place_record(const char *sidecar, const char *state, const uint8_t uuid[VOL_UUID_LEN],
+static int place_record(const char *sidecar, const char *state, const struct meta_record *record,
 	const struct meta_why *why)
 {
 	const char *path = sidecar ? sidecar : state;
-	int err = path ? record_write(path, uuid) : 0;
+	int err = path ? meta_record_write(path, record) : 0;
 
 	if (err && sidecar && state && place_closed(err)) {
 		path = state;
-		err = record_write(path, uuid);
+		err = meta_record_write(path, record);
 	}
 	if (err)
 		return meta_refuse(why, err,
@@ -314,7 +178,7 @@ static int place_record(const char *sidecar, const char *state, const uint8_t uu
 }
 
 static int identify_given(const struct meta_place *place, bool found, const char *sidecar,
-	const char *state, uint8_t uuid[VOL_UUID_LEN], const struct meta_why *why)
+	const char *state, struct meta_record *record, const struct meta_why *why)
 {
 	char before[META_UUID_TEXT];
 	uint8_t given[VOL_UUID_LEN];
@@ -326,55 +190,59 @@ static int identify_given(const struct meta_place *place, bool found, const char
 			"volume %s: uuid \"%s\" is none; write it as "
 			"\"12345678-9abc-4def-8123-456789abcdef\"",
 			place->name, place->given);
-	if (found && memcmp(given, uuid, VOL_UUID_LEN) == 0)
+	if (found && memcmp(given, record->uuid, VOL_UUID_LEN) == 0)
 		return 0;
 	if (found) {
-		meta_uuid_format(uuid, before);
+		meta_uuid_format(record->uuid, before);
 		log_warn("volume: identity replaced by hand", "volume=%s was=%s now=%s",
 			place->name, before, place->given);
 	}
-	memcpy(uuid, given, VOL_UUID_LEN);
-	if (place_record(sidecar, state, uuid, &quiet)) /* the configuration keeps it */
+	memcpy(record->uuid, given, VOL_UUID_LEN);
+	if (place_record(sidecar, state, record, &quiet)) /* the configuration keeps it */
 		log_warn("volume: identity given by hand is not recorded", "volume=%s why=\"%s\"",
 			place->name, unused);
 	return 0;
 }
 
 static int identify_new(const struct meta_place *place, const char *state,
-	uint8_t uuid[VOL_UUID_LEN], const struct meta_why *why)
+	struct meta_record *record, const struct meta_why *why)
 {
 	int err;
 
 	if (!place->sidecar && !state) {
-		uuid_from_name(place->name, uuid);
+		uuid_from_name(place->name, record->uuid);
 		return 0;
 	}
-	err = uuid_random(uuid);
+	err = meta_uuid_random(record->uuid);
 	if (err)
 		return meta_refuse(
 			why, err, "volume %s: no randomness for an identity", place->name);
-	return place_record(place->sidecar, state, uuid, why);
+	return place_record(place->sidecar, state, record, why);
 }
 
 int meta_identify(
 	const struct meta_place *place, uint8_t uuid[VOL_UUID_LEN], char *why_text, size_t why_len)
 {
 	const struct meta_why why = { why_text, why_len };
+	struct meta_record record = { 0 };
 	own_free char *state = NULL;
 	const char *sidecar = place->sidecar;
 	int err = state_path(place, &state, &why);
 
 	if (err)
 		return err;
-	err = place_look(place, sidecar, uuid, &why);
+	err = place_look(place, sidecar, &record, &why);
 	if (err == -ENOENT && state) {
-		err = place_look(place, state, uuid, &why);
+		err = place_look(place, state, &record, &why);
 		if (!err)
 			sidecar = NULL; /* its place is where it was found */
 	}
 	if (err && err != -ENOENT)
 		return err;
 	if (place->given)
-		return identify_given(place, !err, sidecar, state, uuid, &why);
-	return err ? identify_new(place, state, uuid, &why) : 0;
+		err = identify_given(place, !err, sidecar, state, &record, &why);
+	else if (err)
+		err = identify_new(place, state, &record, &why);
+	memcpy(uuid, record.uuid, sizeof record.uuid);
+	return err;
 }

@@ -15,4 +15,12 @@ tests_store_test_layers_SOURCES = tests/store/test_layers.c
 tests_store_test_layers_LDADD = $(STORE_TEST_LIBS)
 tests_store_test_meta_SOURCES = tests/store/test_meta.c
 tests_store_test_meta_LDADD = $(STORE_TEST_LIBS)
+
+check_LIBRARIES += tests/store/libpoolrig.a
+tests_store_libpoolrig_a_SOURCES = tests/store/pool_rig.h tests/store/pool_rig.c
+check_PROGRAMS += tests/store/test_pool tests/store/test_pool_faults
+tests_store_test_pool_SOURCES = tests/store/test_pool.c
+tests_store_test_pool_LDADD = tests/store/libpoolrig.a $(STORE_TEST_LIBS)
+tests_store_test_pool_faults_SOURCES = tests/store/test_pool_faults.c
+tests_store_test_pool_faults_LDADD = tests/store/libpoolrig.a $(STORE_TEST_LIBS)
 endif

@@ -21,6 +21,9 @@
 
 static const uint8_t sample[VOL_UUID_LEN] = { 0x5e, 0x0c, 0x2a, 0x86, 0x3c, 0x8f, 0x4d, 0x1e, 0x9b,
 	0x57, 0x0d, 0x6f, 0x2f, 0x1c, 0x9a, 0x41 };
+static const struct meta_record sample_record = { .uuid = { 0x5e, 0x0c, 0x2a, 0x86, 0x3c, 0x8f,
+							  0x4d, 0x1e, 0x9b, 0x57, 0x0d, 0x6f, 0x2f,
+							  0x1c, 0x9a, 0x41 } };
 static const char sample_text[] = "5e0c2a86-3c8f-4d1e-9b57-0d6f2f1c9a41";
 
 struct scratch {
@@ -96,33 +99,60 @@ static void test_uuid_text(void **state)
 static void test_record(void **state)
 {
 	char text[META_RECORD_MAX + 1];
-	uint8_t uuid[VOL_UUID_LEN];
-	size_t len = meta_record_build(sample, text);
+	struct meta_record found;
+	size_t len = meta_record_build(&sample_record, text);
 
 	(void)state;
 	assert_int_equal(len, 72); /* as docs/disk-format.md draws it */
 	assert_string_equal(text, "kura-volume 1\nuuid 5e0c2a86-3c8f-4d1e-9b57-0d6f2f1c9a41\n"
 				  "crc32c df35c28a\n");
-	assert_int_equal(meta_record_parse(text, len, uuid), 0);
-	assert_memory_equal(uuid, sample, VOL_UUID_LEN);
+	assert_int_equal(meta_record_parse(text, len, &found), 0);
+	assert_memory_equal(found.uuid, sample, VOL_UUID_LEN);
 	for (size_t cut = 0; cut < len; cut++)
-		assert_int_equal(meta_record_parse(text, cut, uuid), -EBADMSG);
+		assert_int_equal(meta_record_parse(text, cut, &found), -EBADMSG);
 	text[len] = '\n';
-	assert_int_equal(meta_record_parse(text, len + 1, uuid), -EBADMSG);
+	assert_int_equal(meta_record_parse(text, len + 1, &found), -EBADMSG);
+}
+
+/* What a pool knows of a volume besides makes it one of version 2. */
+static void test_record_of_pool(void **state)
+{
+	struct meta_record in = sample_record, out;
+	char text[META_RECORD_MAX + 1];
+	size_t len;
+
+	(void)state;
+	in.snapshot = in.thick = in.has_origin = true;
+	memset(in.origin, 0xab, sizeof in.origin);
+	in.created = 1763830000;
+	len = meta_record_build(&in, text);
+	assert_string_equal(text,
+		"kura-volume 2\nuuid 5e0c2a86-3c8f-4d1e-9b57-0d6f2f1c9a41\n"
+		"kind snapshot\nspace thick\norigin abababab-abab-abab-abab-abababababab\n"
+		"created 1763830000\ncrc32c 788a5ff2\n");
+	assert_int_equal(meta_record_parse(text, len, &out), 0);
+	assert_memory_equal(&in, &out, sizeof in);
+	for (size_t cut = 0; cut < len; cut++)
+		assert_int_equal(meta_record_parse(text, cut, &out), -EBADMSG);
+	for (size_t bit = 0; bit < len * 8; bit++) {
+		text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
+		assert_true(meta_record_parse(text, len, &out) < 0);
+		text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
+	}
 }
 
 static void test_record_flips(void **state)
 {
 	char text[META_RECORD_MAX + 1];
-	uint8_t uuid[VOL_UUID_LEN];
-	size_t len = meta_record_build(sample, text);
+	struct meta_record found;
+	size_t len = meta_record_build(&sample_record, text);
 
 	(void)state;
 	for (size_t bit = 0; bit < len * 8; bit++) {
 		int err;
 
 		text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
-		err = meta_record_parse(text, len, uuid);
+		err = meta_record_parse(text, len, &found);
 		assert_int_equal(err, bit / 8 < 12 ? -EPROTO : -EBADMSG);
 		text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
 	}
@@ -131,14 +161,14 @@ static void test_record_flips(void **state)
 /* A whole record of a version that is not ours. */
 static void test_record_later(void **state)
 {
-	char text[META_RECORD_MAX + 1] = "kura-volume 2\nuuid x\nhost y\n";
-	uint8_t uuid[VOL_UUID_LEN];
+	char text[META_RECORD_MAX + 1] = "kura-volume 3\nuuid x\nhost y\n";
+	struct meta_record found;
 	size_t len = strlen(text);
 
 	(void)state;
 	len += (size_t)snprintf(text + len, 32, "crc32c %08x\n", crc32c(text, len));
-	assert_int_equal(meta_record_parse(text, len, uuid), -EPROTONOSUPPORT);
-	assert_int_equal(meta_record_parse(text, len - 1, uuid), -EBADMSG);
+	assert_int_equal(meta_record_parse(text, len, &found), -EPROTONOSUPPORT);
+	assert_int_equal(meta_record_parse(text, len - 1, &found), -EBADMSG);
 }
 
 /* ---- places ---- */
@@ -168,7 +198,7 @@ static void test_cut_everywhere(void **state)
 	struct scratch *s = *state;
 	char text[META_RECORD_MAX + 1], after[512];
 	uint8_t uuid[VOL_UUID_LEN];
-	size_t len = meta_record_build(sample, text);
+	size_t len = meta_record_build(&sample_record, text);
 
 	for (size_t cut = 0; cut < len; cut++) {
 		put(s->sidecar, text, cut);
@@ -185,7 +215,7 @@ static void test_cut_while_writing(void **state)
 	own_free char *temp = own_printf("%s.tmp", s->sidecar);
 	char text[META_RECORD_MAX + 1];
 	uint8_t uuid[VOL_UUID_LEN];
-	size_t len = meta_record_build(sample, text);
+	size_t len = meta_record_build(&sample_record, text);
 
 	put(s->sidecar, text, len);
 	put(temp, text, 30);
@@ -302,6 +332,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_uuid_text),
 		cmocka_unit_test(test_record),
+		cmocka_unit_test(test_record_of_pool),
 		cmocka_unit_test(test_record_flips),
 		cmocka_unit_test(test_record_later),
 		cmocka_unit_test_setup_teardown(test_made_once, setup, teardown),

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * fault.c: one armed point at most, and how often each was visited.
+ */
+#include "common/fault.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const fault_names[] = {
+#define FAULT(name, help) #name,
+#include "common/fault.def"
+#undef FAULT
+};
+
+static int fault_armed = -1; /* enum fault_id, -1: none */
+static bool fault_fails;
+static unsigned fault_left; /* visits until it happens */
+static unsigned fault_seen[FAULT_COUNT];
+
+const char *fault_name(enum fault_id id)
+{
+	return fault_names[id];
+}
+
+unsigned fault_visits(enum fault_id id)
+{
+	return __atomic_load_n(&fault_seen[id], __ATOMIC_RELAXED);
+}
+
+int fault_point(enum fault_id id)
+{
+	__atomic_fetch_add(&fault_seen[id], 1, __ATOMIC_RELAXED);
+	if ((int)id != fault_armed || --fault_left)
+		return 0;
+	fault_armed = -1;
+	if (fault_fails)
+		return -EIO;
+	kill(getpid(), SIGKILL);
+	for (;;)
+		pause();
+}
+
+int fault_arm(const char *text)
+{
+	size_t len = text ? strcspn(text, "=:") : 0;
+	const char *rest = text ? text + len : "";
+	bool fails = !strncmp(rest, "=fail", 5);
+	unsigned long nth = 1;
+
+	fault_armed = -1;
+	memset(fault_seen, 0, sizeof fault_seen);
+	if (!text)
+		return 0;
+	rest += fails ? 5 : 0;
+	if (*rest == ':') {
+		char *end;
+
+		nth = strtoul(rest + 1, &end, 10);
+		rest = end;
+	}
+	if (*rest || !nth)
+		return -EINVAL;
+	for (int i = 0; i < FAULT_COUNT; i++) {
+		if (strlen(fault_names[i]) != len || strncmp(fault_names[i], text, len) != 0)
+			continue;
+		fault_fails = fails;
+		fault_left = (unsigned)nth;
+		fault_armed = i;
+		return 0;
+	}
+	return -EINVAL;
+}
