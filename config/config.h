@@ -160,6 +160,7 @@ struct config {
 	unsigned max_sessions;           /* default 1024 */
 	unsigned max_tasks;              /* commands under way; default 32768 */
 	unsigned max_text;               /* bytes of keys in one login or text; default 65536 */
+	uint64_t memory;                 /* bytes of data buffers; 0: 64 MiB for each loop */
 	unsigned login_seconds;          /* default 15 */
 	unsigned logout_seconds;         /* default 15 */
 	unsigned discovery_seconds;      /* an idle discovery session; default 60 */

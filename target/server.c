@@ -92,6 +92,10 @@ static int make_loops(struct server *srv, char *why)
 {
 	unsigned n = wanted_loops(srv->cfg);
 	struct loop_opts opts = { .engine = engine_of(srv->cfg->engine), .cpu = -1 };
+	uint64_t memory = srv->cfg->memory / n;
+
+	if (srv->cfg->memory)
+		opts.data_max = memory < LOOP_BUF_MAX ? LOOP_BUF_MAX : memory;
 
 	srv->loops = own_calloc(n, sizeof *srv->loops);
 	srv->seats = own_calloc(n, sizeof *srv->seats);

@@ -69,7 +69,8 @@ void command_free(struct session_task *t)
 	dataout_release(t);
 	if (t->submitted)
 		scsi_task_release(&t->scsi);
-	c->home->task_used--;
+	if (--c->home->task_used == c->home->task_most / 2)
+		window_relief(c->home);
 	list_push_front(&c->home->free_tasks, &t->tx_node);
 	conn_put(c);
 }

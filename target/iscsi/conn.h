@@ -245,6 +245,8 @@ void text_free(struct conn *c);
 
 /* nop.c: NOP-Out, RFC 7143 11.18. */
 void nop_receive(struct conn *c, const struct pdu_nop_out *req, const uint8_t *data, uint32_t len);
+/* nop.c: tells the present window and asks for nothing, RFC 7143 11.19. */
+void nop_tell(struct conn *c);
 /* nop.c: asks a silent connection for a sign of life, RFC 7143 11.19. */
 void nop_ping(struct conn *c);
 

@@ -84,14 +84,14 @@ static uint8_t *batch_room(struct conn_batch *b, uint32_t len)
 /* Numbers that every PDU of a target carries at the same place (RFC 7143 11.4.8 to 11.4.10). */
 static void tx_number(struct conn *c, union pdu *pdu, bool takes_stat_sn, bool shows_stat_sn)
 {
-	const struct session *s = c->session;
+	struct session *s = c->session;
 
 	if (shows_stat_sn)
 		be32_set(&pdu->scsi_rsp.stat_sn, c->stat_sn);
 	c->stat_sn += takes_stat_sn;
 	if (s) {
 		be32_set(&pdu->scsi_rsp.exp_cmd_sn, s->exp_cmd_sn);
-		be32_set(&pdu->scsi_rsp.max_cmd_sn, session_max_cmd_sn(s));
+		be32_set(&pdu->scsi_rsp.max_cmd_sn, window_tell(s));
 	}
 }
 

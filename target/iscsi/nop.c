@@ -27,6 +27,15 @@ void nop_receive(struct conn *c, const struct pdu_nop_out *req, const uint8_t *d
 	conn_send(c, &pdu, data, len, true);
 }
 
+void nop_tell(struct conn *c)
+{
+	union pdu pdu = { .nop_in = { .opcode = PDU_NOP_IN, .flags = PDU_FINAL } };
+
+	be32_set(&pdu.nop_in.itt, PDU_TAG_RESERVED);
+	be32_set(&pdu.nop_in.ttt, PDU_TAG_RESERVED);
+	conn_send(c, &pdu, NULL, 0, false);
+}
+
 void nop_ping(struct conn *c)
 {
 	union pdu pdu = { .nop_in = { .opcode = PDU_NOP_IN, .flags = PDU_FINAL } };

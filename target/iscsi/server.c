@@ -57,6 +57,7 @@ struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi
 		list_init(&home->conns);
 		list_init(&home->free_tasks);
 		list_init(&home->free_batches);
+		window_init(home);
 	}
 	iscsi_catalogue_put(cat);
 	return srv;

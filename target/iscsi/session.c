@@ -2,8 +2,8 @@
 /*
  * session.c: a session from login to the end of its last task, and its command numbers.
  *
- * The window: MaxCmdSN is ExpCmdSN - 1 plus the commands that may still come. A command that comes
- * raises ExpCmdSN and takes a place, one that is answered gives the place back, so it never falls.
+ * The window: what was told by window.c may come; what comes in order is taken at once, the rest
+ * waits for its turn.
  *
  * The end: the connection goes, the nexus is closed and drains, the registry lets go, memory is
  * freed; each step waits for the one before.
@@ -35,11 +35,6 @@ static bool sn_before(uint32_t a, uint32_t b)
 
 /* ---- numbers ---- */
 
-uint32_t session_max_cmd_sn(const struct session *s)
-{
-	return s->exp_cmd_sn - 1 + (s->open_tasks < s->depth ? s->depth - s->open_tasks : 0);
-}
-
 enum session_order session_number(const struct session *s, const union pdu *pdu)
 {
 	uint32_t cmd_sn = be32_get(&pdu->scsi_cmd.cmd_sn);
@@ -47,7 +42,7 @@ enum session_order session_number(const struct session *s, const union pdu *pdu)
 	if (pdu->bhs.opcode & PDU_IMMEDIATE)
 		return SESSION_NOW;
 	/* RFC 7143 4.2.2.1: outside of the window is silently ignored */
-	if (sn_before(cmd_sn, s->exp_cmd_sn) || sn_before(session_max_cmd_sn(s), cmd_sn))
+	if (sn_before(cmd_sn, s->exp_cmd_sn) || sn_before(s->max_cmd_sn, cmd_sn))
 		return SESSION_IGNORE;
 	return cmd_sn == s->exp_cmd_sn ? SESSION_NOW : SESSION_LATER;
 }
@@ -109,7 +104,7 @@ bool session_skip(struct session *s, uint32_t cmd_sn)
 {
 	struct session_held *h;
 
-	if (sn_before(cmd_sn, s->exp_cmd_sn) || sn_before(session_max_cmd_sn(s), cmd_sn))
+	if (sn_before(cmd_sn, s->exp_cmd_sn) || sn_before(s->max_cmd_sn, cmd_sn))
 		return false;
 	h = session_hold(s, cmd_sn, 0);
 	if (!h)
@@ -149,6 +144,8 @@ struct session *session_new(
 	s->conn = c;
 	s->target = catalogue_target_get(target);
 	s->exp_cmd_sn = cmd_sn;
+	s->max_cmd_sn = cmd_sn - 1;
+	list_init(&s->narrow);
 	s->depth = c->srv->opts.queue_depth;
 	list_init(&s->held);
 	memcpy(s->isid, isid, sizeof s->isid);
@@ -245,6 +242,7 @@ void session_lose_conn(struct session *s)
 	bool ending = s->logout_pending && s->nexus_open;
 
 	s->conn = NULL;
+	list_del(&s->narrow);
 	session_drop_held(s);
 	if (s->nexus_open && !ending)
 		scsi_nexus_close(&s->nexus, session_drained);

@@ -47,6 +47,8 @@ struct session {
 	uint8_t isid[6];
 	uint16_t tsih;
 	uint32_t exp_cmd_sn;      /* RFC 7143 4.2.2.1 */
+	uint32_t max_cmd_sn;      /* the highest that was told: the end of the window */
+	struct list narrow;       /* in home->narrow: told less than it could have */
 	uint32_t depth;           /* commands that may be outstanding */
 	uint32_t open_tasks;      /* numbered commands that have no answer yet */
 	uint32_t immediate_tasks; /* the same of immediate ones */
@@ -144,11 +146,17 @@ void session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, u
  * in the window, or it came already. */
 bool session_skip(struct session *s, uint32_t cmd_sn);
 
-/* The highest CmdSN that we take now; never goes back. */
-uint32_t session_max_cmd_sn(const struct session *s);
-
 /* A command without an answer that has this task tag, or NULL. */
 struct session_task *session_find(const struct session *s, uint32_t itt);
+
+/* ---- window.c ---- */
+
+/* The MaxCmdSN to tell now, which holds from now on; never less than was told before. */
+uint32_t window_tell(struct session *s);
+/* Tasks or buffers became free: sessions that were told less get the rest soon. */
+void window_relief(struct iscsi_loop *home);
+/* Prepares the loop's part. */
+void window_init(struct iscsi_loop *home);
 
 /* ---- command.c ---- */
 
@@ -211,8 +219,11 @@ struct iscsi_loop {
 	struct list free_tasks;      /* session_task.tx_node, warmest first */
 	struct session_task **tasks; /* by slot */
 	uint32_t task_count, task_room;
-	uint32_t task_most;       /* of task_count: this loop's share of max_tasks */
-	uint32_t task_used;       /* of task_count: not in free_tasks */
+	uint32_t task_most; /* of task_count: this loop's share of max_tasks */
+	uint32_t task_used; /* of task_count: not in free_tasks */
+	struct list narrow; /* session.narrow: window.c */
+	struct loop_hook relief;
+	struct loop_timer relief_timer;
 	struct list free_batches; /* conn_batch.node */
 	bool draining;
 	struct iscsi_catalogue *catalogue; /* the one that holds here, kept */

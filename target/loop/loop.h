@@ -240,6 +240,16 @@ struct loop_buf *loop_buf_get(struct loop *loop, uint32_t len);
 /* Gives it back. Takes it. */
 void loop_buf_put(struct loop *loop, struct loop_buf *buf);
 
+/* Bytes of data buffers that are out, of loop_data_most. */
+uint64_t loop_data_out(const struct loop *loop);
+
+/* The most bytes that can be out: data_max. */
+uint64_t loop_data_most(const struct loop *loop);
+
+/* Runs `hook` once, at the end of the turn in which a buffer comes back and no more than half of
+ * them are out. One hook at a time. Keeps until run. */
+void loop_data_relief(struct loop *loop, struct loop_hook *hook);
+
 /* ---- files ---- */
 
 enum loop_io_op {

@@ -254,4 +254,22 @@ void loop_buf_put(struct loop *loop, struct loop_buf *buf)
 	own_assert(list_empty(&buf->node) && d->out >= buf->size);
 	d->out -= buf->size;
 	list_push_front(&d->free[data_class(buf->size)], &buf->node);
+	if (d->relief && d->out * 2 <= d->max)
+		loop_turn_end(loop, own_take(d->relief));
+}
+
+uint64_t loop_data_out(const struct loop *loop)
+{
+	return loop->data.out;
+}
+
+uint64_t loop_data_most(const struct loop *loop)
+{
+	return loop->data.max;
+}
+
+void loop_data_relief(struct loop *loop, struct loop_hook *hook)
+{
+	own_assert(!loop->data.relief || loop->data.relief == hook);
+	loop->data.relief = hook;
 }

@@ -45,6 +45,7 @@ struct loop_data {
 	unsigned chunks_used;               /* chunks taken so far, from the front */
 	uint64_t max;                       /* most bytes out */
 	uint64_t out;                       /* bytes out */
+	struct loop_hook *relief;           /* runs when half is free again; or NULL */
 	bool registering;                   /* chunks are registered with the kernel */
 };
 
