@@ -4,5 +4,6 @@ EXTRA_DIST += \
 	tests/conform/clients.py \
 	tests/conform/clients_auth.py \
 	tests/conform/clients_isns.py \
+	tests/conform/clients_libvirt.py \
 	tests/conform/expected.txt \
 	tests/conform/run.py

@@ -28,6 +28,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import clients  # noqa: E402
 import clients_auth  # noqa: E402
 import clients_isns  # noqa: E402
+import clients_libvirt  # noqa: E402
 import kurad  # noqa: E402
 import tapout  # noqa: E402
 
@@ -244,6 +245,7 @@ def main():
         clients.run(tap, options.only)
         clients_auth.run(tap, options.only)
         clients_isns.run(tap, options.only)
+        clients_libvirt.run(tap, options.only)
     return tap.done()
 
 

@@ -52,7 +52,7 @@ WITH_ROW = [
     (0x9E, 0x12, "sg_get_lba_status --lba=0 {a}", r"\[1\] LBA"),
     (0x7F, 0x12, "sg_get_lba_status --32 --lba=0 {a}", r"\[1\] LBA"),
     (0x7F, 0x12, "sg_get_lba_status --32 --scan-len=8 --report-type=0 --lba=8 {a}",
-     r"completed scan length[\s\S]*\[1\] LBA: 0x[0]*8 +blocks: 8 "),
+     r"scan length[\s\S]*\[1\] LBA: 0x0*8 +blocks: +8 "),
     (0x7F, 0x0E, "sg_write_x --or --32 --in=/tmp/4k --lba=0 --num=8 {a}", r""),
     (0x1D, None, "sg_senddiag -t {a}", r""),
     (0x3C, None, "sg_rbuf -q --size=4k {a}", r""),
