@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 struct file_part {
 	struct fd_part fd;  /* head */
@@ -262,6 +263,8 @@ static void file_info(struct file_part *f, struct vol_info *info, const struct s
 	info->physical_block_size = 4096; /* a page: below it the cache reads before it writes */
 	info->rotational = fd_sys_number(st->st_dev, "queue/rotational", 0) != 0;
 	info->caps = lseek(f->fd.fd, 0, SEEK_HOLE) < 0 ? 0 : VOL_CAN_EXTENTS;
+	if (!f->fd.direct)
+		info->caps |= VOL_CACHES_READS;
 	if (!f->readonly)
 		info->caps |= VOL_CAN_ZERO | VOL_CAN_FUA | VOL_HAS_CACHE;
 	if (can_punch(f, info->size)) {
@@ -446,6 +449,21 @@ static int file_resize(struct vol_part *part, uint64_t size, uint64_t *now)
 	return 0;
 }
 
+/* The file's blocks, and those of the filesystem that everybody may have. */
+static int file_space(struct vol_part *part, struct vol_space *space)
+{
+	int fd = file_part(part)->fd.fd;
+	struct statvfs fs;
+	struct stat st;
+
+	if (fstat(fd, &st) || fstatvfs(fd, &fs))
+		return -errno;
+	space->used = (uint64_t)st.st_blocks * 512;
+	space->free = (uint64_t)fs.f_bavail * fs.f_frsize;
+	space->shared = true;
+	return 0;
+}
+
 const struct vol_part_ops store_file_ops = {
 	.kind = "file",
 	.part_size = sizeof(struct file_part),
@@ -456,4 +474,5 @@ const struct vol_part_ops store_file_ops = {
 	.chan_close = fd_chan_close,
 	.submit = file_submit,
 	.resize = file_resize,
+	.space = file_space,
 };

@@ -390,3 +390,11 @@ int vol_resize(struct vol *vol, uint64_t size)
 	pthread_mutex_unlock(&vol->resize_lock);
 	return err;
 }
+
+int vol_space(struct vol *vol, struct vol_space *space)
+{
+	struct vol_part *store = vol_store(vol);
+
+	own_assert(vol->magic == VOL_MAGIC);
+	return store->ops->space ? store->ops->space(store, space) : -ENOTSUP;
+}

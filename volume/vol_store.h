@@ -40,6 +40,8 @@ struct vol_part_ops {
 	/* Store: makes it `size` bytes (0: looks again) and says in *now what it is. 0 or -errno.
 	 * Blocks. NULL: -ENOTSUP. */
 	int (*resize)(struct vol_part *part, uint64_t size, uint64_t *now);
+	/* Store: what it has of what it lives on. 0 or -errno. Blocks. NULL: -ENOTSUP. */
+	int (*space)(struct vol_part *part, struct vol_space *space);
 };
 
 struct vol_part {

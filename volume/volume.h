@@ -59,6 +59,8 @@ enum vol_caps {
 	VOL_ZERO_AFTER_TRIM = 1u << 5, /* trimmed bytes read as zero */
 	VOL_VOLATILE = 1u << 6,        /* contents are gone with the process (mem, null) */
 	VOL_CAN_LEND = 1u << 7,        /* READ with VOL_LEND: points at its own memory */
+	VOL_CACHES_READS =
+		1u << 8, /* what was read is found in memory again, if not too long after */
 };
 
 struct vol_info {
@@ -97,6 +99,17 @@ struct vol_info vol_info(const struct vol *vol);
  * Blocks: slow lane only.
  */
 int vol_resize(struct vol *vol, uint64_t size);
+
+/* What a thin volume lives on. */
+struct vol_space {
+	uint64_t used; /* bytes that it has of its own */
+	uint64_t free; /* bytes more that it could get */
+	bool shared;   /* others may take what is free */
+};
+
+/* What it is now; an estimate. 0, or -ENOTSUP where the store does not know, or another negative
+ * errno. Blocks: slow lane only. */
+int vol_space(struct vol *vol, struct vol_space *space);
 
 /* Opens a loop's channel; called on that loop's thread or before it runs. NULL: *err is a negative
  * errno. Returns owned. */

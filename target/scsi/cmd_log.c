@@ -4,8 +4,10 @@
  * order of their codes; those before PARAMETER POINTER are left out. What a volume does not know of
  * itself is said to be unknown, as the standard has it.
  *
- * For the page of provisioning the volume is asked first: step[0] is how far, step[1] the bytes
- * that have space of their own, step[2] how many questions it took.
+ * For the page of provisioning the volume is asked first, what it lives on: step[0] is how much of
+ * it the answer counts, step[1] the bytes that have space of their own, step[3] those that could
+ * get some. Where the store does not know, its extents are counted: step[2] is how many questions
+ * it took.
  */
 #include "target/scsi/command.h"
 #include "target/scsi/self_test.h"
@@ -16,6 +18,13 @@
 #define LOG_BINARY     0x03 /* FORMAT AND LINKING of a list in binary form, SPC-4 7.3.2.2 */
 #define LOG_ASKS_MAX   256u /* questions to the volume for one page */
 #define LOG_UNKNOWN    0xff /* a temperature that is not known */
+
+/* SBC-5 table 199 */
+enum { SCOPE_UNIT = 1, SCOPE_SHARED = 2 };
+
+/* In step[0]: the store knew, and others may take what is free. */
+#define LOG_TOLD        (1ull << 63)
+#define LOG_TOLD_SHARED (1ull << 62)
 
 struct log_out {
 	const struct scsi_task *task;
@@ -30,12 +39,12 @@ struct log_page {
 	void (*build)(struct log_out *out);
 };
 
-#define LOG(page, subpage, thin_only, build) static void build(struct log_out *out);
+#define LOG(page, subpage, thin_only, build, name) static void build(struct log_out *out);
 #include "target/scsi/logs.def"
 #undef LOG
 
 static const struct log_page log_pages[] = {
-#define LOG(page, subpage, thin_only, build) { page, subpage, thin_only, build },
+#define LOG(page, subpage, thin_only, build, name) { page, subpage, thin_only, build },
 #include "target/scsi/logs.def"
 #undef LOG
 };
@@ -76,19 +85,29 @@ static void log_subpages(struct log_out *out)
 	}
 }
 
-/* SBC-3 6.4.5.3: USED LBA MAPPING RESOURCE COUNT, in blocks; of this unit alone (SCOPE 01b). */
+/* A resource count in threshold sets. There are no thresholds (SBC-3 6.6.6: THRESHOLD EXPONENT 0),
+ * so a set is a block, and more than 32 bits can say is that much at least. */
+static void put_resource(struct log_out *out, uint16_t code, uint64_t bytes, bool shared)
+{
+	uint64_t blocks = bytes >> out->task->lun->block_shift;
+	uint8_t data[8] = { 0, 0, 0, 0, shared ? SCOPE_SHARED : SCOPE_UNIT };
+
+	be32_store(data, blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)blocks);
+	put_parameter(out, code, data, sizeof data);
+}
+
+/* SBC-3 6.4.5.2, 6.4.5.3: LBA MAPPING RESOURCE COUNT, available and used. */
 static void log_provisioning(struct log_out *out)
 {
 	const struct scsi_task *task = out->task;
-	uint64_t used = task->step[1] >> task->lun->block_shift;
-	uint8_t data[8] = { 0, 0, 0, 0, 0x01 };
+	bool told = task->step[0] & LOG_TOLD;
 
-	out->any = true;
-	if (task->step[0] <
-		scsi_task_bytes(task, scsi_task_capacity(task))) /* it takes too long to find out */
-		return;
-	be32_store(data, used > UINT32_MAX ? UINT32_MAX : (uint32_t)used);
-	put_parameter(out, 0x0002, data, sizeof data);
+	if (told)
+		put_resource(out, 0x0001, task->step[3], task->step[0] & LOG_TOLD_SHARED);
+	if (told || task->step[0] >= scsi_task_bytes(task, scsi_task_capacity(task)))
+		put_resource(out, 0x0002, task->step[1], false);
+	else
+		out->any = true; /* it takes too long to find out */
 }
 
 static void log_temperature(struct log_out *out)
@@ -148,7 +167,8 @@ static void log_answer(struct scsi_task *task)
 	if (!scsi_reply_begin(task, &w))
 		return;
 	out.w = &w;
-	span_put8(&w, row->page | (row->subpage ? 0x40 : 0)); /* DS 0, SPF */
+	/* DS, SBC-5 table 197; SPF */
+	span_put8(&w, row->page | (row->thin_only ? 0x80 : 0) | (row->subpage ? 0x40 : 0));
 	span_put8(&w, row->subpage);
 	span_put16(&w, 0);
 	row->build(&out);
@@ -191,6 +211,27 @@ static void log_ask(struct scsi_task *task)
 	scsi_task_io_go(task, log_heard);
 }
 
+static int log_space(struct loop_io *lio)
+{
+	struct scsi_task *task = scsi_task_of_call(lio);
+	struct vol_space space;
+
+	if (vol_space(scsi_lun_vol(task->lun), &space))
+		return 0;
+	task->step[0] = LOG_TOLD | (space.shared ? LOG_TOLD_SHARED : 0);
+	task->step[1] = space.used;
+	task->step[3] = space.free;
+	return 0;
+}
+
+static void log_told(struct scsi_task *task)
+{
+	if (task->step[0])
+		log_answer(task);
+	else if (scsi_task_work(task, SCSI_REPLY_MAX))
+		log_ask(task);
+}
+
 /* SPC-4 6.8 */
 void scsi_cmd_log_sense(struct scsi_task *task)
 {
@@ -209,6 +250,5 @@ void scsi_cmd_log_sense(struct scsi_task *task)
 		return;
 	}
 	task->step[0] = task->step[1] = task->step[2] = 0;
-	if (scsi_task_work(task, SCSI_REPLY_MAX))
-		log_ask(task);
+	scsi_task_call(task, log_space, log_told);
 }

@@ -14,13 +14,13 @@ enum { MODE_CURRENT = 0, MODE_CHANGEABLE = 1, MODE_DEFAULT = 2, MODE_SAVED = 3 }
 #define MODE_ALL_PAGES    0x3f
 #define MODE_ALL_SUBPAGES 0xff
 
-#define MODE(page, subpage, len, fill)                                                             \
+#define MODE(page, subpage, len, fill, name)                                                       \
 	static void fill(const struct scsi_lun *lun, uint32_t modes, uint8_t *p);
 #include "target/scsi/modes.def"
 #undef MODE
 
 static const struct mode_page mode_pages[] = {
-#define MODE(page, subpage, len, fill) { page, subpage, len, fill },
+#define MODE(page, subpage, len, fill, name) { page, subpage, len, fill },
 #include "target/scsi/modes.def"
 #undef MODE
 };

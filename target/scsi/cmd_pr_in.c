@@ -6,6 +6,7 @@
 #include "target/scsi/reservation.h"
 
 #include "common/own.h"
+#include "common/stat.h"
 
 #include <string.h>
 
@@ -15,6 +16,7 @@ static bool in_begin(struct scsi_task *task, struct span_writer *w, const struct
 	uint32_t room = be16_load(task->cdb + 7);
 
 	if (s->spc2) { /* SPC-2 5.5.1: RESERVE has it */
+		stat_add(STAT_scsi_conflicts_spc2, 1);
 		task->status = SCSI_RESERVATION_CONFLICT;
 		scsi_task_end(task);
 		return false;

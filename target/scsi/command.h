@@ -161,6 +161,17 @@ void scsi_task_io_buf(struct scsi_task *task, struct loop_buf *buf);
 /* Submits task->io and calls next when it went well; a failure or an abort ends the task. */
 void scsi_task_io_go(struct scsi_task *task, void (*next)(struct scsi_task *task));
 
+/* Runs `run` on a thread that may block and calls next when it gives 0; a negative errno or an
+ * abort ends the task. */
+void scsi_task_call(struct scsi_task *task, int (*run)(struct loop_io *lio),
+	void (*next)(struct scsi_task *task));
+
+/* The task of a call: for `run`. */
+static inline struct scsi_task *scsi_task_of_call(struct loop_io *lio)
+{
+	return container_of(lio, struct scsi_task, io.lio);
+}
+
 /* ---- data-in of a few bytes ---- */
 
 #define SCSI_REPLY_MAX 4096u

@@ -9,6 +9,7 @@
 #include "target/scsi/reservation_home.h"
 
 #include "common/own.h"
+#include "common/stat.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -441,11 +442,24 @@ static unsigned passes_by_cdb(const struct scsi_task *task)
 	return 0;
 }
 
+static void count_conflict(unsigned missing)
+{
+	if (missing & PASS_LOST)
+		stat_add(STAT_scsi_conflicts_lost, 1);
+	else if (missing & PASS_SPC2)
+		stat_add(STAT_scsi_conflicts_spc2, 1);
+	else if (missing & PASS_WRITE_EXCLUSIVE)
+		stat_add(STAT_scsi_conflicts_write_exclusive, 1);
+	else
+		stat_add(STAT_scsi_conflicts_exclusive_access, 1);
+}
+
 bool scsi_res_admit(struct scsi_task *task, unsigned missing)
 {
 	missing &= ~passes_by_cdb(task);
 	if (!missing)
 		return true;
+	count_conflict(missing);
 	if (missing & PASS_LOST) { /* SPC-4 5.13.5.3.2 */
 		scsi_task_fail(task, SENSE_RESERVATIONS_LOST);
 		return false;
@@ -461,7 +475,12 @@ void scsi_res_answer(struct scsi_task *task, const struct res_request *req)
 		scsi_task_fail_cause(task, &req->cause);
 		return;
 	}
-	task->status = req->result == RES_CONFLICT ? SCSI_RESERVATION_CONFLICT : SCSI_GOOD;
+	if (req->result == RES_CONFLICT) {
+		stat_add(req->action < RES_SPC2_RESERVE ? STAT_scsi_conflicts_pr_out
+							: STAT_scsi_conflicts_spc2,
+			1);
+		task->status = SCSI_RESERVATION_CONFLICT;
+	}
 	scsi_task_end(task);
 }
 

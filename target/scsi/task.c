@@ -481,6 +481,29 @@ void scsi_task_io_go(struct scsi_task *task, void (*next)(struct scsi_task *task
 	vol_submit(task->chan, &task->io);
 }
 
+static void task_call_done(struct loop_io *lio, int res)
+{
+	task_io_done(&scsi_task_of_call(lio)->io, res);
+}
+
+void scsi_task_call(struct scsi_task *task, int (*run)(struct loop_io *lio),
+	void (*next)(struct scsi_task *task))
+{
+	struct loop_io *lio = &task->io.lio;
+
+	vol_io_init(&task->io);
+	lio->op = LOOP_IO_CALL;
+	lio->file = NULL;
+	lio->iov = NULL;
+	lio->iovcnt = 0;
+	lio->buf = NULL;
+	lio->run = run;
+	lio->done = task_call_done;
+	task->next = next;
+	task->owner = SCSI_OWNER_VOLUME;
+	loop_io_submit(task->nexus->loop, lio);
+}
+
 /* ---- data-in of a few bytes ---- */
 
 bool scsi_reply_begin(struct scsi_task *task, struct span_writer *w)

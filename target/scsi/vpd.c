@@ -16,13 +16,13 @@ struct vpd_page {
 	void (*build)(const struct scsi_task *task, struct span_writer *w);
 };
 
-#define VPD(code, unit_only, build)                                                                \
+#define VPD(code, unit_only, build, name)                                                          \
 	static void build(const struct scsi_task *task, struct span_writer *w);
 #include "target/scsi/vpd.def"
 #undef VPD
 
 static const struct vpd_page vpd_pages[] = {
-#define VPD(code, unit_only, build) { code, unit_only, build },
+#define VPD(code, unit_only, build, name) { code, unit_only, build },
 #include "target/scsi/vpd.def"
 #undef VPD
 };
@@ -98,6 +98,13 @@ static void vpd_identity(const struct scsi_task *task, struct span_writer *w)
 	put_designator(w, CODE_BINARY, ASSOCIATED_PORT | 0x05, number, sizeof number);
 	put_name(w, ASSOCIATED_PORT, target->port_name);
 	put_name(w, ASSOCIATED_TARGET, target->iqn);
+}
+
+/* SPC-4 7.8.8: kura has no address for managing it that an initiator could use. */
+static void vpd_management(const struct scsi_task *task, struct span_writer *w)
+{
+	(void)task;
+	(void)w;
 }
 
 /* ---- what the unit can do ---- */

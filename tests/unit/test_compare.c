@@ -262,21 +262,50 @@ static void test_write_atomic_on_a_file(void **state)
 	assert_int_equal(be64_load(p + 56), 0);
 }
 
+/* The range of PRE-FETCH(16) and its status. */
+static void prefetch(struct tp *tp, uint32_t lba, uint32_t blocks, uint8_t status)
+{
+	uint8_t cdb[16] = { 0x90 };
+	TP_CMD(c);
+
+	be64_store(cdb + 2, lba);
+	be32_store(cdb + 10, blocks);
+	tp_exec(tp, &c, cdb, sizeof cdb, 0, NULL, 0);
+	assert_int_equal(c.task.status, status);
+	assert_int_equal(c.task.sense_len, 0);
+}
+
+/* SBC-3 5.8: CONDITION MET when all of it was fetched. */
 static void test_prefetch(void **state)
 {
-	struct tp_conf conf = { 0 };
+	char *path __attribute__((cleanup(scratch_remove))) = scratch_path();
+	const uint32_t most = LIMIT_PREFETCH >> 9;
+	struct tp_conf conf = { .path = path, .blocks = most + 2 };
 	TP_BOX(tp) = tp_new(&conf);
 	TP_CMD(c);
 
 	(void)state;
+	prefetch(tp, 1, 2048, SCSI_CONDITION_MET);
+	prefetch(tp, 0, most, SCSI_CONDITION_MET);
+	prefetch(tp, 0, most + 1, SCSI_GOOD);
+	prefetch(tp, 0, 0, SCSI_GOOD);
+	prefetch(tp, 2, 0, SCSI_CONDITION_MET);
+	prefetch(tp, most + 2, 0, SCSI_CONDITION_MET); /* from the end on */
 	tp_exec(tp, &c, CDB_(0x34, 2, 0, 0, 0, 0, 3, 0, 8, 0), 0, NULL, 0);
-	assert_good(&c);
-	tp_exec(tp, &c, CDB_(0x34, 0, 0, 0, 8, 0, 0, 0, 0, 0), 0, NULL, 0); /* from the end on */
-	assert_good(&c);
-	tp_exec(tp, &c, CDB_(0x34, 0, 0, 0, 7, 0xff, 0, 0, 2, 0), 0, NULL, 0);
+	assert_int_equal(c.task.status, SCSI_CONDITION_MET);
+	tp_exec(tp, &c, CDB_(0x34, 0, 0, 0, 0x40, 1, 0, 0, 2, 0), 0, NULL, 0);
 	assert_sense(&c, 0x5, 0x21, 0x00);
-	tp_exec(tp, &c, CDB_(0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0), 0, NULL, 0);
-	assert_good(&c);
+	tp->lun->info.caps &= ~(uint32_t)VOL_CACHES_READS; /* as with O_DIRECT */
+	prefetch(tp, 1, 2048, SCSI_GOOD);
+}
+
+static void test_prefetch_of_memory(void **state)
+{
+	struct tp_conf conf = { .blocks = 1u << 20 };
+	TP_BOX(tp) = tp_new(&conf);
+
+	(void)state;
+	prefetch(tp, 0, 0, SCSI_CONDITION_MET);
 }
 
 int main(void)
@@ -291,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_write_atomic),
 		cmocka_unit_test(test_write_atomic_on_a_file),
 		cmocka_unit_test(test_prefetch),
+		cmocka_unit_test(test_prefetch_of_memory),
 	};
 
 	return cmocka_run_group_tests_name("compare", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include "tests/unit/pr.h"
 
 #include "common/own.h"
+#include "common/stat.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -284,6 +285,56 @@ static void test_persistent_reserve_out(void **state)
 				walk_out(i, types[t], n);
 }
 
+/* ---- counters, one for each cause ---- */
+
+static uint64_t conflicts(enum stat_id id)
+{
+	static uint64_t seen[STAT_COUNT];
+	uint64_t now = stat_sum(id), more = now - seen[id];
+
+	seen[id] = now;
+	return more;
+}
+
+static void test_conflicts_are_counted(void **state)
+{
+	(void)state;
+	conflicts(STAT_scsi_conflicts_write_exclusive);
+	conflicts(STAT_scsi_conflicts_exclusive_access);
+	conflicts(STAT_scsi_conflicts_spc2);
+	conflicts(STAT_scsi_conflicts_pr_out);
+	for (size_t t = 0; t < own_array_len(types); t++) {
+		static uint8_t data[512];
+		TP_BOX(tp) = reserved(types[t]);
+		TP_CMD(c);
+
+		tp_start(tp, 1, &c, CDB_(0x0a, 0, 0, 0, 1, 0), 0, data, sizeof data);
+		tp_run(tp);
+		assert_int_equal(c.task.status, SCSI_RESERVATION_CONFLICT);
+		assert_int_equal(
+			conflicts(STAT_scsi_conflicts_write_exclusive), !exclusive(types[t]));
+		assert_int_equal(
+			conflicts(STAT_scsi_conflicts_exclusive_access), exclusive(types[t]));
+		assert_int_equal(PR_OUT(tp, 1, RES_OUT_CLEAR, .key = 9), SCSI_RESERVATION_CONFLICT);
+		assert_int_equal(conflicts(STAT_scsi_conflicts_pr_out), 1);
+		assert_int_equal(conflicts(STAT_scsi_conflicts_spc2), 0);
+	}
+}
+
+static void test_spc2_conflicts_are_counted(void **state)
+{
+	TP_BOX(tp) = tp_new(&conf);
+
+	(void)state;
+	conflicts(STAT_scsi_conflicts_spc2);
+	assert_int_equal(pr_plain(tp, 0, 0x16), SCSI_GOOD);
+	assert_int_equal(pr_plain(tp, 2, 0x00), SCSI_RESERVATION_CONFLICT);
+	assert_int_equal(conflicts(STAT_scsi_conflicts_spc2), 1);
+	assert_int_equal(pr_plain(tp, 2, 0x16), SCSI_RESERVATION_CONFLICT);
+	assert_int_equal(conflicts(STAT_scsi_conflicts_spc2), 1);
+	assert_int_equal(conflicts(STAT_scsi_conflicts_pr_out), 0);
+}
+
 /* ---- lost reservations ---- */
 
 static void spoil(const char *dir)
@@ -309,6 +360,7 @@ static void test_lost(void **state)
 	assert_non_null(mkdtemp(dir));
 	spoil(dir);
 	lost.state_dir = dir;
+	conflicts(STAT_scsi_conflicts_lost);
 	for (size_t i = 0; i < own_array_len(table); i++) {
 		const struct expected *e = &table[i];
 		TP_BOX(tp) = tp_new(&lost);
@@ -317,6 +369,8 @@ static void test_lost(void **state)
 		if (!row_of(e))
 			continue;
 		send_row(tp, i % TP_NEXUSES, &c, e);
+		assert_int_equal(
+			conflicts(STAT_scsi_conflicts_lost), e->columns[COLUMN_LOST] == 'C');
 		if (e->columns[COLUMN_LOST] == 'C')
 			assert_sense(&c, 7, 0x44, 0x01);
 		else if (c.task.status == SCSI_CHECK_CONDITION)
@@ -334,6 +388,8 @@ int main(void)
 		cmocka_unit_test(test_registrations_alone),
 		cmocka_unit_test(test_reserve6),
 		cmocka_unit_test(test_persistent_reserve_out),
+		cmocka_unit_test(test_conflicts_are_counted),
+		cmocka_unit_test(test_spc2_conflicts_are_counted),
 		cmocka_unit_test(test_lost),
 	};
 

@@ -96,9 +96,11 @@ static void test_vpd_pages(void **state)
 	TP_CMD(c);
 
 	(void)state;
-	assert_memory_equal(page(tp, &c, 0x00), "\x00\x80\x83\x86\x87\x8f\xb0\xb1\xb2", 9);
-	assert_int_equal(c.task.in_len, 13);
+	assert_memory_equal(page(tp, &c, 0x00), "\x00\x80\x83\x85\x86\x87\x8f\xb0\xb1\xb2", 10);
+	assert_int_equal(c.task.in_len, 14);
 	assert_memory_equal(page(tp, &c, 0x80), "c0ffee001234432188880123456789ab", 32);
+	page(tp, &c, 0x85);
+	assert_int_equal(c.task.in_len, 4);
 	assert_memory_equal(page(tp, &c, 0x86), "\x00\x07\x00\x01\x00", 5);
 	assert_int_equal(c.task.in_len, 64);
 	assert_memory_equal(page(tp, &c, 0x87), "\x3f\xff\x00\x00", 4);
@@ -107,8 +109,9 @@ static void test_vpd_pages(void **state)
 	assert_int_equal(c.task.in_len, 64);
 	assert_memory_equal(page(tp, &c, 0xb2), "\0\0\0\0", 4);
 	for (unsigned code = 0; code < 256; code++) {
-		if (code == 0x00 || code == 0x80 || code == 0x83 || code == 0x86 || code == 0x87 ||
-			code == 0x8f || code == 0xb0 || code == 0xb1 || code == 0xb2)
+		if (code == 0x00 || code == 0x80 || code == 0x83 || code == 0x85 || code == 0x86 ||
+			code == 0x87 || code == 0x8f || code == 0xb0 || code == 0xb1 ||
+			code == 0xb2)
 			continue;
 		tp_exec(tp, &c, CDB_(0x12, 1, (uint8_t)code, 0, 255, 0), ROOM, NULL, 0);
 		assert_field(&c, 2, 7);

@@ -6,6 +6,9 @@
 
 #include "common/own.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #define ROOM 65536u
 
 /* ---- LOG SENSE ---- */
@@ -14,7 +17,7 @@ static const uint8_t *log_page(struct tp *tp, struct tp_cmd *c, uint8_t page, ui
 {
 	tp_exec(tp, c, CDB_(0x4d, 0, 0x40 | page, subpage, 0, 0, 0, 4, 0, 0), ROOM, NULL, 0);
 	assert_good(c);
-	assert_int_equal(c->task.in_data[0], page | (subpage ? 0x40 : 0));
+	assert_int_equal(c->task.in_data[0] & 0x7f, page | (subpage ? 0x40 : 0));
 	assert_int_equal(c->task.in_data[1], subpage);
 	assert_int_equal(be16_load(c->task.in_data + 2), c->task.in_len - 4);
 	return c->task.in_data + 4;
@@ -63,10 +66,48 @@ static void test_log_provisioning(void **state)
 	(void)state;
 	assert_memory_equal(log_page(tp, &c, 0, 0), "\x00\x0c\x0d", 3);
 	p = log_page(tp, &c, 0x0c, 0);
+	assert_int_equal(c.task.in_data[0], 0x8c); /* DS */
 	assert_memory_equal(p, "\0\x02\x03\x08\0\0\0\0\x01\0\0\0", 12);
 	tp_write10(tp, &c, 100, 1, block);
 	p = log_page(tp, &c, 0x0c, 0);
 	assert_true(be32_load(p + 4) >= 1 && be32_load(p + 4) <= 2048);
+	assert_int_equal(c.task.in_len, 4 + 12);
+	tp_exec(tp, &c, CDB_(0x4d, 0, 0x4c, 0, 0, 0, 3, 0, 255, 0), ROOM, NULL, 0);
+	assert_field(&c, 5, 7);
+}
+
+/* Of a file: its blocks, and what its filesystem has for everybody. */
+static void test_log_provisioning_of_a_file(void **state)
+{
+	char path[] = "/tmp/kura-rest-XXXXXX";
+	own_fd int fd = mkstemp(path);
+	own_free char *identity = own_printf("%s.kura", path);
+	struct tp_conf conf = { .thin = true, .path = path };
+	struct tp *tp = tp_new(&conf);
+	uint8_t block[512] = { 1 };
+	struct stat st;
+	const uint8_t *p;
+	TP_CMD(c);
+
+	(void)state;
+	assert_true(fd >= 0);
+	tp_write10(tp, &c, 100, 1, block);
+	if (scsi_command_offered(scsi_command_find(0x42, 0, &(bool){ false }), tp->lun)) {
+		p = log_page(tp, &c, 0x0c, 0);
+		assert_int_equal(fstat(fd, &st), 0);
+		assert_int_equal(c.task.in_len, 4 + 24);
+		assert_memory_equal(p, "\0\x01\x03\x08", 4);
+		assert_memory_equal(p + 8, "\x02\0\0\0\0\x02\x03\x08", 8); /* shared; used: */
+		assert_int_equal(be32_load(p + 16), st.st_blocks);
+		assert_memory_equal(p + 20, "\x01\0\0\0", 4); /* its own */
+		tp_exec(tp, &c, CDB_(0x4d, 0, 0x4c, 0, 0, 0, 2, 0, 255, 0), ROOM, NULL, 0);
+		assert_good(&c);
+		assert_int_equal(c.task.in_len, 4 + 12);
+	}
+	tp_clean(&c);
+	tp_free(tp);
+	unlink(path);
+	unlink(identity);
 }
 
 /* ---- SEND and RECEIVE DIAGNOSTIC ---- */
@@ -300,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_log_pages),
 		cmocka_unit_test(test_log_provisioning),
+		cmocka_unit_test(test_log_provisioning_of_a_file),
 		cmocka_unit_test(test_self_test),
 		cmocka_unit_test(test_self_test_fails),
 		cmocka_unit_test(test_diagnostic_pages),

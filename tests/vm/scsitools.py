@@ -40,6 +40,7 @@ PLAIN = [
     ("sg_write_verify --16 --in=/tmp/4k --lba=0 --num=8 {a}", r""),
     ("sg_write_x --or --in=/tmp/4k --lba=0 --num=8 {a}", r""),
     ("sg_write_x --atomic=0 --in=/tmp/4k --lba=0 --num=8 {a}", r""),
+    ("sg_seek --pre-fetch --10 --lba=0 --count=8 {a}; [ $? = 25 ]", r""),
     ("sg_dd if={sa} of=/dev/null bs=512 count=4096", r"4096\+0 records out"),
     ("cat /sys/block/{na}/device/scsi_disk/*/provisioning_mode", r"unmap"),
     ("lsscsi", r"disk\s+KURA\s+VOLUME"),
@@ -49,6 +50,7 @@ PLAIN = [
 WITH_ROW = [
     (0x4D, None, "sg_logs {a}", r"Supported log pages"),
     (0x4D, None, "sg_logs -a {a}", r""),
+    (0x4D, None, "sg_logs -p 0xc {a}", r"Available LBA mapping[\s\S]*Used LBA mapping"),
     (0x9E, 0x12, "sg_get_lba_status --lba=0 {a}", r"\[1\] LBA"),
     (0x7F, 0x12, "sg_get_lba_status --32 --lba=0 {a}", r"\[1\] LBA"),
     (0x7F, 0x12, "sg_get_lba_status --32 --scan-len=8 --report-type=0 --lba=8 {a}",
