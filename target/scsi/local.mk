@@ -25,7 +25,7 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/cmd_buffer.c target/scsi/cmd_time.c
 
 # It starts the kurad of the same tree.
-TESTS += tests/unit/test_units.py
+TESTS += tests/unit/test_units.py tests/unit/test_manual.py
 tests/unit/test_units.log: kurad$(EXEEXT)
 
 if HAVE_CMOCKA

@@ -215,7 +215,7 @@ static void test_long_header(void **state)
 	TP_CMD(c);
 	static const struct {
 		uint8_t byte, value, told;
-	} wrong[] = { { 0, 2, 0 }, { 3, 0x1f, 2 }, { 15, 2, 15 }, { 16, 0, 16 } };
+	} wrong[] = { { 0, 2, 0 }, { 3, 0x1f, 2 }, { 15, 2 /* IMMED */, 15 }, { 16, 0, 16 } };
 
 	(void)state;
 	fill_disk(r, 0, 0, 64, 6);
