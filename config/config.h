@@ -167,10 +167,11 @@ struct config {
 	unsigned stall_seconds;          /* in the middle of something; default 60 */
 	unsigned ping_seconds;           /* NOP-In after so long a silence; 0: never; default 20 */
 	unsigned ping_timeout_seconds;   /* then so long for the answer; default 10 */
-	unsigned queue_depth;            /* CmdSN window per session, default 128 */
-	unsigned max_burst_length;       /* bytes, default 1048576 */
-	unsigned first_burst_length;     /* bytes, default 262144 */
-	unsigned max_outstanding_r2t;    /* default 8 */
+	unsigned max_connections_per_session; /* 1 to 4; default 1 */
+	unsigned queue_depth;                 /* CmdSN window per session, default 128 */
+	unsigned max_burst_length;            /* bytes, default 1048576 */
+	unsigned first_burst_length;          /* bytes, default 262144 */
+	unsigned max_outstanding_r2t;         /* default 8 */
 	char **files; /* every file that was read; struct cfg_where points here */
 	unsigned file_count;
 	const char *managed;        /* of files: the one that verbs write; NULL: read without one */

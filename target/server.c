@@ -135,6 +135,7 @@ static void make_iscsi(struct server *srv)
 		.ping_seconds = cfg->ping_seconds,
 		.ping_timeout_seconds = cfg->ping_timeout_seconds,
 		.queue_depth = cfg->queue_depth,
+		.session_connections = cfg->max_connections_per_session,
 	};
 
 	srv->iscsi = iscsi_server_new(&opts, srv->domain, srv->loops, srv->loop_count);

@@ -40,6 +40,10 @@ static void conn_stream_closed(struct loop_stream *stream)
 {
 	struct conn *c = conn_of_stream(stream);
 
+	if (stream->released) {
+		join_left(c);
+		return;
+	}
 	c->stream_closed = true;
 	conn_put(c);
 }
@@ -144,6 +148,23 @@ static void conn_timer_run(struct loop_timer *timer)
 	}
 }
 
+int conn_open(struct conn *c, int fd)
+{
+	int err = loop_stream_open(c->loop, &c->stream, fd, &conn_stream_ops);
+
+	if (err) {
+		close(fd);
+		return err;
+	}
+	list_push(&c->home->conns, &c->node);
+	return 0;
+}
+
+void conn_time_login(struct conn *c)
+{
+	loop_timer_set(c->loop, &c->timer, c->srv->opts.login_seconds * CONN_MS);
+}
+
 void conn_peer_name(char out[CONN_ADDRESS_MAX], int fd)
 {
 	conn_name_address(out, fd, getpeername);
@@ -176,20 +197,19 @@ struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd,
 	conn_peer_name(c->peer, fd);
 	conn_name_address(c->local, fd, getsockname);
 	list_init(&c->node);
+	list_init(&c->session_node);
 	conn_rx_init(c);
 	conn_tx_init(c);
 	conn_watch_init(c);
 	loop_timer_init(&c->timer, conn_timer_run);
 	c->last_rx_ns = loop_now_ns(c->loop);
-	if (loop_stream_open(c->loop, &c->stream, fd, &conn_stream_ops)) {
-		close(fd);
+	if (conn_open(c, fd)) {
 		free(c);
 		return NULL;
 	}
 	c->held = 1; /* the stream's */
 	c->place = place;
-	list_push(&home->conns, &c->node);
-	loop_timer_set(c->loop, &c->timer, srv->opts.login_seconds * CONN_MS);
+	conn_time_login(c);
 	stat_add(STAT_iscsi_conns, 1);
 	return c;
 }
@@ -244,36 +264,46 @@ void conn_put(struct conn *c)
 	server_conn_gone(home);
 }
 
+/* For log lines: the session that it belongs to, 0: none yet. */
+static unsigned conn_tsih(const struct conn *c)
+{
+	return c->session ? c->session->tsih : 0;
+}
+
 void conn_protocol_error(struct conn *c, const char *rule)
 {
 	stat_add(STAT_iscsi_protocol_errors, 1);
 	if (log_limit_ok(&c->log))
 		log_warn("conn: protocol error, connection dropped",
-			"conn=%lu peer=%s initiator=%s rule=\"%s\"", (unsigned long)c->id, c->peer,
-			c->initiator, rule);
+			"conn=%lu peer=%s initiator=%s tsih=%u cid=%u rule=\"%s\"",
+			(unsigned long)c->id, c->peer, c->initiator, conn_tsih(c), c->cid, rule);
 	conn_close(c, NULL);
 }
 
 void conn_close(struct conn *c, const char *why)
 {
+	bool full = c->state == CONN_LOGGED_IN;
+
 	if (c->state == CONN_FREE)
 		return;
 	conn_event(c, CONN_EV_CLOSE);
 	if (why && log_limit_ok(&c->log))
-		log_info("conn: closed", "conn=%lu peer=%s initiator=%s why=\"%s\"",
-			(unsigned long)c->id, c->peer, c->initiator, why);
+		log_info("conn: closed", "conn=%lu peer=%s initiator=%s tsih=%u cid=%u why=\"%s\"",
+			(unsigned long)c->id, c->peer, c->initiator, conn_tsih(c), c->cid, why);
 	conn_hold(c); /* what is told below may let go of the rest */
 	loop_timer_cancel(c->loop, &c->timer);
 	loop_timer_cancel(c->loop, &c->watch);
 	conn_leave_place(c);
 	list_del(&c->node);
-	loop_stream_close(&c->stream);
+	if (!c->stream_closed)
+		loop_stream_close(&c->stream);
+	join_cancel(c);
 	conn_rx_fini(c);
 	conn_tx_drop(c);
 	login_free(c);
 	text_free(c);
 	if (c->session)
-		session_lose_conn(own_take(c->session));
+		session_lose_conn(own_take(c->session), c, full && !c->dismissed);
 	conn_put(c);
 }
 

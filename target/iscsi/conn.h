@@ -21,6 +21,7 @@ struct session_task;
 struct login;
 struct text_exchange;
 struct iscsi_loop;
+struct conn_join;
 
 #define CONN_MAGIC      0x636f6e6eu /* "conn" */
 #define CONN_MAX_RECV   262144u     /* the MaxRecvDataSegmentLength that we declare */
@@ -109,6 +110,7 @@ struct conn_tx {
 	uint64_t since_ns;        /* from then on */
 	struct loop_hook hook;    /* fills and sends at the end of the turn */
 	bool last;                /* nothing follows what is in flight: close after it */
+	bool leaves;              /* the same: go to the loop of the session after it */
 };
 
 struct conn {
@@ -126,11 +128,14 @@ struct conn {
 	bool stream_closed;
 	bool logout_wanted; /* an asynchronous message asked for it */
 	bool ping_out;      /* a NOP-In waits for its answer */
+	bool dismissed;     /* its end was asked for: the others of the session are not told */
 	uint64_t last_rx_ns;
 	struct conn_params params;
 	struct conn_rx rx;
 	struct conn_tx tx;
 	struct session *session;    /* from the last login stage on */
+	struct list session_node;   /* in session->conns */
+	struct conn_join *join;     /* on its way to a session; join.c owns it */
 	struct login *login;        /* until full feature phase; login.c owns it */
 	struct text_exchange *text; /* an exchange over several PDUs; text.c owns it */
 	struct loop_timer timer;    /* login time-out, then pings, then logout */
@@ -170,6 +175,13 @@ void conn_close(struct conn *c, const char *why);
 void conn_hold(struct conn *c);
 /* One less. The last one frees it, when it is closed. */
 void conn_put(struct conn *c);
+
+/* Starts the time that a login may take. */
+void conn_time_login(struct conn *c);
+
+/* Opens the stream on c->loop for `fd`, which it takes, and lists the connection there. 0 or
+ * -errno (fd closed). */
+int conn_open(struct conn *c, int fd);
 
 /* Asks the initiator to log out within `seconds`, by an asynchronous message (RFC 7143 11.9.1). */
 void conn_ask_logout(struct conn *c, uint16_t seconds);
@@ -234,6 +246,8 @@ void login_receive(
 	struct conn *c, const struct pdu_login_req *req, const uint8_t *data, uint32_t len);
 /* The registry took the session (0) or not (-errno): sends the final login response. */
 void login_established(struct conn *c, int err);
+/* join.c: `c` has come to the loop of the session that it joins, or has come back (-errno). */
+void login_arrived(struct conn *c, struct session *s, int err);
 /* Frees c->login; NULL is fine. */
 void login_free(struct conn *c);
 

@@ -103,7 +103,7 @@ static void rx_numbered(struct conn *c, const uint8_t *data, uint32_t len)
 			session_replay(s);
 		return;
 	case SESSION_LATER:
-		session_keep(s, pdu, ahs, ahs_len, data, len);
+		session_keep(s, c, pdu, ahs, ahs_len, data, len);
 		return;
 	case SESSION_IGNORE:
 		return;
@@ -120,6 +120,10 @@ static void rx_whole(struct conn *c, const uint8_t *data)
 	if (t && (pdu->bhs.opcode & PDU_OPCODE_MASK) == PDU_SCSI_CMD) {
 		struct session *s = c->session;
 
+		if (s->conn_count > 1 && session_overtaken(s, t, pdu)) {
+			session_replay(s);
+			return;
+		}
 		session_advance(s, pdu);
 		command_start(t);
 		if (c->session)

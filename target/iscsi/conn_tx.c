@@ -361,6 +361,15 @@ static void batch_put(struct iscsi_loop *home, struct conn_batch *b)
 	list_push_front(&home->free_batches, &b->node);
 }
 
+/* The last byte that was to leave by this loop has left. */
+static void tx_over(struct conn *c)
+{
+	if (c->tx.last)
+		conn_close(c, NULL);
+	else
+		join_leave(c);
+}
+
 void conn_tx_sent(struct loop_stream *stream, int res)
 {
 	struct conn *c = container_of(stream, struct conn, stream);
@@ -369,8 +378,8 @@ void conn_tx_sent(struct loop_stream *stream, int res)
 	batch_put(c->home, own_take(c->tx.batch));
 	if (res && c->state != CONN_FREE)
 		conn_close(c, strerror(-res));
-	else if (c->tx.last && tx_idle(c))
-		conn_close(c, NULL);
+	else if ((c->tx.last || c->tx.leaves) && tx_idle(c))
+		tx_over(c);
 	if (c->state != CONN_FREE) {
 		if (c->tx.ctl_bytes <= CONN_CTL_BYTES)
 			loop_stream_resume(stream);

@@ -143,6 +143,16 @@ bool dataout_owed(const struct session_task *t)
 
 /* ---- Data-Out PDUs ---- */
 
+/* Data goes by the connection of its command (RFC 7143 4.2.2.1, connection allegiance). */
+static bool dataout_strays(
+	struct conn *c, const struct session_task *t, const struct pdu_data_out *pdu)
+{
+	if (t->conn == c)
+		return false;
+	conn_reject(c, pdu, PDU_REJECT_PROTOCOL);
+	return true;
+}
+
 /* The task that a Data-Out names, or NULL: it is for one that is over, and silently dropped. */
 static struct session_task *dataout_task(struct conn *c, const struct pdu_data_out *pdu)
 {
@@ -152,12 +162,16 @@ static struct session_task *dataout_task(struct conn *c, const struct pdu_data_o
 
 	if (ttt == PDU_TAG_RESERVED) {
 		t = session_find(c->session, itt);
+		if (t && dataout_strays(c, t, pdu))
+			return NULL;
 		return t && t->unsolicited_open ? t : NULL;
 	}
 	if (ttt >> 16 >= c->home->task_count)
 		return NULL;
 	t = c->home->tasks[ttt >> 16];
-	if (!t->hashed || t->conn != c || t->itt != itt || !t->wanted || t->told)
+	if (!t->hashed || t->session != c->session || t->itt != itt)
+		return NULL;
+	if (dataout_strays(c, t, pdu) || !t->wanted || t->told)
 		return NULL;
 	if (t->unsolicited_open || t->r2t_done == t->r2t_sn || ttt != dataout_ttt(t, t->r2t_done))
 		return NULL;

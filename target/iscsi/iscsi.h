@@ -33,6 +33,7 @@ struct iscsi_opts {
 	unsigned ping_seconds;         /* NOP-In after so long a silence; 0: never */
 	unsigned ping_timeout_seconds; /* then the answer must come in this time */
 	unsigned queue_depth;          /* commands outstanding per session, 1..SESSION_DEPTH_MAX */
+	unsigned session_connections;  /* connections that a session may have; 0 is 1 */
 };
 
 /* Makes the server's iSCSI side; loops and domain are borrowed. It begins with an empty catalogue.

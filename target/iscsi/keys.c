@@ -25,6 +25,8 @@ enum keys_irrelevant { IRRELEVANT_NEVER, IRRELEVANT_DISCOVERY, IRRELEVANT_UNSOLI
 /* The words in which keys.def speaks of stages. */
 enum { SECURITY = KEYS_SECURITY, OPERATE = KEYS_OPERATE, FULL = KEYS_FULL };
 enum { LOGIN = KEYS_SECURITY | KEYS_OPERATE };
+/* Beside the stages: by the first connection of a session only. */
+enum { LEADING = 8, LEAD = KEYS_OPERATE | LEADING };
 
 struct keys_row {
 	const char *name;
@@ -388,6 +390,10 @@ static void agree(struct keys *k, struct keys_pair *pair)
 		return;
 	}
 	if (!(row->stages & k->stage)) { /* RFC 7143 13: "Use" */
+		reject(k, pair);
+		return;
+	}
+	if (k->joining && (row->stages & LEADING)) { /* RFC 7143 13: "Use: LO" */
 		reject(k, pair);
 		return;
 	}

@@ -51,6 +51,7 @@ struct keys_text {
 struct keys {
 	enum keys_stage stage;        /* of the text that comes next; the caller moves it */
 	bool discovery;               /* SessionType=Discovery was said */
+	bool joining;                 /* the session is there: its keys are settled */
 	uint64_t seen;                /* bits of keys that the initiator has said */
 	uint64_t declared;            /* and that we have said ourselves */
 	uint64_t given;               /* said in the last text */

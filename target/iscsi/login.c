@@ -5,7 +5,8 @@
  *
  * The happy path: login_receive checks the header, collects text, has it answered by keys.c, and
  * sends the answer; when that answer would be the last one, the session is made and joins the
- * registry, and login_established sends it. What can fail: each broken rule ends in login_refuse:
+ * registry, or the connection goes to the session that its TSIH names (join.c), and
+ * login_established sends it. What can fail: each broken rule ends in login_refuse:
  * one response with a status, one log line, and the end of the connection.
  */
 #include "target/iscsi/login.h"
@@ -56,8 +57,12 @@ static __thread struct log_limit refused_log, established_log;
 
 /* ---- answers ---- */
 
-/* The header of a response to `req`: RFC 7143 11.13. Sequence numbers that a session would have
- * come from the request, which is immediate and takes none (RFC 7143 11.12.8). */
+/*
+ * The header of a response to `req`: RFC 7143 11.13. Sequence numbers that a session would have
+ * come from the request, which is immediate and takes none (RFC 7143 11.12.8). Of a session that is
+ * joined they are not known before; then they say no more than what must be acknowledged already,
+ * so that the initiator takes nothing from them (RFC 7143 4.2.2.1).
+ */
 static union pdu response_to(const struct pdu_login_req *req)
 {
 	union pdu pdu = { .login_rsp = { .opcode = PDU_LOGIN_RSP } };
@@ -67,6 +72,12 @@ static union pdu response_to(const struct pdu_login_req *req)
 	pdu.login_rsp.itt = req->itt;
 	pdu.login_rsp.exp_cmd_sn = req->cmd_sn;
 	pdu.login_rsp.max_cmd_sn = req->cmd_sn;
+	if (be16_get(&req->tsih)) {
+		uint32_t sure = be32_get(&req->cmd_sn) - SESSION_DEPTH_MAX;
+
+		be32_set(&pdu.login_rsp.exp_cmd_sn, sure);
+		be32_set(&pdu.login_rsp.max_cmd_sn, sure - 1);
+	}
 	return pdu;
 }
 
@@ -167,6 +178,21 @@ static enum login_status renew(struct conn *c, struct login *l, const char **rul
 	return LOGIN_SUCCESS;
 }
 
+/* The names of a session are the names of the login, and where it came in (RFC 7143 4.4.3). */
+static void join_session(struct conn *c)
+{
+	struct login *l = c->login;
+	struct conn_join wish = {
+		.target = l->target ? l->target_name : NULL,
+		.tpgt = l->rule ? l->catalogue->tags[access_group(l->catalogue, c->local)] : 0,
+		.tsih = be16_get(&l->first.tsih),
+	};
+
+	memcpy(wish.isid, l->first.isid, sizeof wish.isid);
+	l->joining = true;
+	join_begin(c, &wish);
+}
+
 static void join(struct conn *c)
 {
 	struct login *l = c->login;
@@ -181,6 +207,10 @@ static void join(struct conn *c)
 	status = renew(c, l, &rule);
 	if (status) {
 		login_refuse(c, &l->req, status, rule);
+		return;
+	}
+	if (l->keys.joining) {
+		join_session(c);
 		return;
 	}
 	if (__atomic_load_n(&c->srv->session_total, __ATOMIC_RELAXED) >=
@@ -245,15 +275,84 @@ static void refuse_session(struct conn *c, int err)
 		login_refuse(c, req, LOGIN_UNAVAILABLE, "the server is being stopped");
 		break;
 	case -EUSERS:
-		login_refuse(c, req, LOGIN_TOO_MANY, "RFC 7143 13.2: MaxConnections is 1");
+		login_refuse(c, req, LOGIN_TOO_MANY,
+			"RFC 7143 13.2: the session has as many connections as were agreed on");
 		break;
 	case -ESRCH:
-		login_refuse(c, req, LOGIN_NO_SESSION, "RFC 7143 11.12.6: no such TSIH");
+		login_refuse(c, req, LOGIN_NO_SESSION,
+			"RFC 7143 6.3.1: TSIH names no session of this initiator port");
+		break;
+	case -EXDEV:
+		login_refuse(c, req, LOGIN_NOT_INCLUDED,
+			"RFC 7143 6.3.1: the session belongs to another portal group or view");
+		break;
+	case -EPROTO:
+		login_refuse(c, req, LOGIN_INITIATOR_ERROR,
+			"RFC 7143 6.3: a request before the last response");
 		break;
 	default:
 		login_refuse(c, req, LOGIN_RESOURCES, "no room for a session");
 		break;
 	}
+}
+
+void login_arrived(struct conn *c, struct session *s, int err)
+{
+	struct login *l = c->login;
+	enum login_status status;
+	const char *rule;
+
+	if (c->home->draining)
+		err = -ESHUTDOWN;
+	if (!err) { /* another catalogue may hold here than where it came from */
+		status = renew(c, l, &rule);
+		if (status) {
+			login_refuse(c, &l->req, status, rule);
+			return;
+		}
+		err = member_add(s, c,
+			l->rule ? l->rule->ports[access_group(l->catalogue, c->local)] : NULL);
+	}
+	if (err)
+		login_established(c, err);
+}
+
+/* What was negotiated begins to hold: for a session that is joined only what is of the connection
+ * (RFC 7143 13: scope "CO"). */
+static void settle(struct conn *c)
+{
+	const struct keys *keys = &c->login->keys;
+	struct session *s = c->session;
+	struct conn_params own = c->params;
+
+	keys_params(keys, &own);
+	if (!keys->joining) {
+		s->params = own;
+		s->conn_max = (uint16_t)keys->value[KEYS_MAX_CONNECTIONS];
+	}
+	c->params = s->params;
+	c->params.header_digest = own.header_digest;
+	c->params.data_digest = own.data_digest;
+	c->params.max_xmit = own.max_xmit;
+}
+
+static void log_established(const struct conn *c)
+{
+	const struct login *l = c->login;
+
+	if (!log_limit_ok(&established_log))
+		return;
+	log_info(l->keys.joining ? "login: connection added" : "login: session established",
+		"conn=%lu peer=%s initiator=%s host=%s target=%s tsih=%u cid=%u auth=%s "
+		"digests=%s/%s",
+		(unsigned long)c->id, c->peer, l->initiator,
+		l->rule && l->rule->host ? l->rule->host : "-",
+		l->target ? l->target_name : "discovery", c->session->tsih, c->cid,
+		!l->auth         ? "none"
+		: l->chap.mutual ? "mutual"
+				 : "chap",
+		c->params.header_digest ? "crc32c" : "none",
+		c->params.data_digest ? "crc32c" : "none");
 }
 
 void login_established(struct conn *c, int err)
@@ -268,19 +367,8 @@ void login_established(struct conn *c, int err)
 		refuse_session(c, err);
 		return;
 	}
-	keys_params(&l->keys, &c->params);
-	if (log_limit_ok(&established_log))
-		log_info("login: session established",
-			"conn=%lu peer=%s initiator=%s host=%s target=%s tsih=%u auth=%s "
-			"digests=%s/%s",
-			(unsigned long)c->id, c->peer, l->initiator,
-			l->rule && l->rule->host ? l->rule->host : "-",
-			l->target ? l->target_name : "discovery", c->session->tsih,
-			!l->auth         ? "none"
-			: l->chap.mutual ? "mutual"
-					 : "chap",
-			c->params.header_digest ? "crc32c" : "none",
-			c->params.data_digest ? "crc32c" : "none");
+	settle(c);
+	log_established(c);
 	/* the response itself goes without digests: they begin in full feature phase, RFC 7143 13.1
 	 */
 	flags = (uint8_t)(PDU_LOGIN_TRANSIT | l->stage << 2 | PDU_STAGE_FULL);
@@ -509,10 +597,6 @@ static enum login_status check_header(
 	*rule = check_same(l, req);
 	if (*rule)
 		return LOGIN_INITIATOR_ERROR;
-	/* RFC 7143 11.12.6: our sessions have one connection, so there is none to add to */
-	*rule = "RFC 7143 6.3.1: TSIH names no session that a connection can be added to";
-	if (be16_get(&req->tsih))
-		return LOGIN_NO_SESSION;
 	*rule = check_stages(l, req);
 	if (*rule)
 		return LOGIN_INITIATOR_ERROR;
@@ -547,6 +631,9 @@ static bool begin(struct conn *c, const struct pdu_login_req *req)
 	l->keys.ours[KEYS_MAX_BURST] = c->srv->opts.max_burst;
 	l->keys.ours[KEYS_FIRST_BURST] = c->srv->opts.first_burst;
 	l->keys.ours[KEYS_MAX_R2T] = c->srv->opts.max_r2t;
+	l->keys.joining = be16_get(&req->tsih); /* RFC 7143 11.12.6 */
+	if (c->srv->opts.session_connections)
+		l->keys.ours[KEYS_MAX_CONNECTIONS] = c->srv->opts.session_connections;
 	l->conn = c;
 	loop_timer_init(&l->timer, say_late);
 	return true;

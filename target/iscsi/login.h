@@ -19,6 +19,7 @@ enum login_status {
 	LOGIN_VERSION = 0x0205,
 	LOGIN_TOO_MANY = 0x0206,
 	LOGIN_MISSING = 0x0207,
+	LOGIN_NOT_INCLUDED = 0x0208, /* the connection cannot belong to this session */
 	LOGIN_SESSION_TYPE = 0x0209,
 	LOGIN_NO_SESSION = 0x020a,
 	LOGIN_OUT_OF_PLACE = 0x020b, /* another PDU than a Login Request */

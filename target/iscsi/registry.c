@@ -9,6 +9,7 @@
  */
 #include "target/iscsi/session.h"
 
+#include <errno.h>
 #include <string.h>
 
 static struct session *registry_session(struct list *node)
@@ -39,8 +40,7 @@ static void registry_kill(struct loop_post *post)
 {
 	struct session *s = container_of(post, struct session, record.kill);
 
-	if (s->conn)
-		conn_close(s->conn, "session reinstatement");
+	session_close(s, "session reinstatement");
 }
 
 /* ---- on the home loop ---- */
@@ -113,11 +113,37 @@ static void registry_run_leave(struct loop_post *post)
 	loop_post(s->loop, &s->post);
 }
 
+/* The same target by name, or discovery in both. */
+static bool registry_serves(const struct session *s, const char *target)
+{
+	return s->target && target ? !strcmp(s->target->name, target) : !s->target && !target;
+}
+
+void registry_seek(struct iscsi_server *srv, struct conn_join *join)
+{
+	join->err = -ESRCH;
+	list_for_each (node, &srv->sessions) {
+		struct session *s = registry_session(node);
+
+		/* RFC 7143 6.3.1: the ISID, the names and the TSIH of the session */
+		if (s->tsih != join->tsih || memcmp(s->isid, join->isid, sizeof s->isid) ||
+			strcmp(s->initiator, join->conn->initiator) ||
+			!registry_serves(s, join->target))
+			continue;
+		if (s->record.killed) /* another session takes its place */
+			return;
+		/* posts of one loop to another keep their order: while it is in the list, what is
+		 * posted to its loop arrives before it is freed there */
+		join->session = s;
+		join->err = s->tpgt == join->tpgt ? 0 : -EXDEV;
+		return;
+	}
+}
+
 /* ---- from the session's loop ---- */
 
 void registry_join(struct session *s)
 {
-	s->join_conn = s->conn;
 	list_init(&s->record.node);
 	list_init(&s->record.waiting);
 	s->record.joined = true;

@@ -96,6 +96,12 @@ void server_conn_gone(struct iscsi_loop *home)
 	__atomic_sub_fetch(&home->srv->conn_total, 1, __ATOMIC_RELEASE);
 }
 
+void server_conn_moved(struct iscsi_loop *from, struct iscsi_loop *to)
+{
+	__atomic_sub_fetch(&from->conn_count, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&to->conn_count, 1, __ATOMIC_RELAXED);
+}
+
 int iscsi_server_expect(struct iscsi_server *srv, unsigned index, int fd)
 {
 	static struct log_limit full_log; /* of the one thread that accepts */

@@ -5,8 +5,13 @@
  * The window: what was told by window.c may come; what comes in order is taken at once, the rest
  * waits for its turn.
  *
- * The end: the connection goes, the nexus is closed and drains, the registry lets go, memory is
- * freed; each step waits for the one before.
+ * A PDU that comes before its turn is kept, with the connection that it came on, until the gap
+ * before it closes. A gap may be for ever: the connection that carried the missing number is gone,
+ * and filling it is the initiator's choice (RFC 7143 7.2.1). Without a recovery level there is one
+ * way out, to end the session (RFC 7143 7.1.4.4), so what is kept is kept for a bounded time.
+ *
+ * The end: the last connection goes, the nexus is closed and drains, the registry lets go, memory
+ * is freed; each step waits for the one before.
  */
 #include "target/iscsi/session.h"
 
@@ -21,6 +26,7 @@
 /* A PDU that came before its turn. */
 struct session_held {
 	struct list node;
+	struct conn *conn; /* borrowed: it takes its PDUs with it */
 	union pdu pdu;
 	bool skip; /* aborted before it came: only its number counts */
 	uint32_t ahs_len, len;
@@ -59,7 +65,8 @@ static uint32_t held_sn(struct list *node)
 }
 
 /* An empty place for `cmd_sn`; NULL when it is taken, or there are too many. */
-static struct session_held *session_hold(struct session *s, uint32_t cmd_sn, size_t bytes)
+static struct session_held *session_hold(
+	struct session *s, struct conn *c, uint32_t cmd_sn, size_t bytes)
 {
 	struct list *at = s->held.next;
 	struct session_held *h;
@@ -70,28 +77,49 @@ static struct session_held *session_hold(struct session *s, uint32_t cmd_sn, siz
 		return NULL;
 	if (bytes > SESSION_HELD_MAX - s->held_bytes) {
 		stat_add(STAT_iscsi_limit_held, 1);
-		conn_close(s->conn, "too much came before its turn");
+		conn_close(c, "too much came before its turn");
 		return NULL;
 	}
 	h = calloc(1, sizeof *h + bytes);
 	if (!h) { /* in the window and lost: the initiator would wait for it without end */
-		conn_close(s->conn, "out of memory");
+		conn_close(c, "out of memory");
 		return NULL;
 	}
+	h->conn = c;
 	be32_set(&h->pdu.scsi_cmd.cmd_sn, cmd_sn);
 	list_push(at, &h->node);
 	s->held_bytes += (uint32_t)bytes;
 	return h;
 }
 
-void session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
-	const uint8_t *data, uint32_t len)
+/* What is kept waits, or nothing is kept any more. */
+static void session_watch_gap(struct session *s)
+{
+	if (list_empty(&s->held))
+		loop_timer_cancel(s->loop, &s->gap);
+	else
+		loop_timer_set(s->loop, &s->gap, s->home->srv->opts.ping_timeout_seconds * 1000);
+}
+
+static void session_gap_lasts(struct loop_timer *timer)
+{
+	struct session *s = container_of(timer, struct session, gap);
+
+	stat_add(STAT_iscsi_timeouts, 1);
+	/* RFC 7143 7.14: a gap in the command sequence is a sign of a connection that failed */
+	session_close(s, "a command number did not come, what is behind it waits too long");
+}
+
+void session_keep(struct session *s, struct conn *c, const union pdu *pdu, const uint8_t *ahs,
+	uint32_t ahs_len, const uint8_t *data, uint32_t len)
 {
 	struct session_held *h =
-		session_hold(s, be32_get(&pdu->scsi_cmd.cmd_sn), (size_t)ahs_len + len);
+		session_hold(s, c, be32_get(&pdu->scsi_cmd.cmd_sn), (size_t)ahs_len + len);
 
 	if (!h)
 		return;
+	if (!s->gap.due_ns)
+		session_watch_gap(s);
 	h->pdu = *pdu;
 	h->ahs_len = ahs_len;
 	h->len = len;
@@ -100,13 +128,13 @@ void session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, u
 		memcpy(h->bytes + ahs_len, data, len);
 }
 
-bool session_skip(struct session *s, uint32_t cmd_sn)
+bool session_skip(struct session *s, struct conn *c, uint32_t cmd_sn)
 {
 	struct session_held *h;
 
 	if (sn_before(cmd_sn, s->exp_cmd_sn) || sn_before(s->max_cmd_sn, cmd_sn))
 		return false;
-	h = session_hold(s, cmd_sn, 0);
+	h = session_hold(s, c, cmd_sn, 0);
 	if (!h)
 		return false;
 	h->skip = true;
@@ -114,19 +142,40 @@ bool session_skip(struct session *s, uint32_t cmd_sn)
 	return true;
 }
 
+bool session_overtaken(struct session *s, struct session_task *t, const union pdu *pdu)
+{
+	struct conn *c = t->conn;
+
+	if (session_number(s, pdu) != SESSION_NOW) {
+		command_forget(t);
+		return true;
+	}
+	if (!session_find(s, t->itt))
+		return false;
+	command_forget(t);
+	session_advance(s, pdu);
+	conn_reject(c, pdu, PDU_REJECT_TASK_IN_PROGRESS);
+	return true;
+}
+
 void session_replay(struct session *s)
 {
-	while (s->conn && !list_empty(&s->held) && held_sn(s->held.next) == s->exp_cmd_sn) {
+	bool moved = false;
+
+	while (s->conn_count && !list_empty(&s->held) && held_sn(s->held.next) == s->exp_cmd_sn) {
 		struct session_held *h =
 			container_of(list_pop(&s->held), struct session_held, node);
 
 		s->held_bytes -= h->ahs_len + h->len;
 		session_advance(s, &h->pdu);
 		if (!h->skip)
-			conn_rx_deliver(s->conn, &h->pdu, h->bytes, h->ahs_len,
+			conn_rx_deliver(h->conn, &h->pdu, h->bytes, h->ahs_len,
 				h->bytes + h->ahs_len, h->len);
 		free(h);
+		moved = true;
 	}
+	if (moved)
+		session_watch_gap(s);
 }
 
 /* ---- beginning ---- */
@@ -141,13 +190,17 @@ struct session *session_new(
 	s->magic = SESSION_MAGIC;
 	s->loop = c->loop;
 	s->home = c->home;
-	s->conn = c;
+	s->conn_count = s->conn_max = 1;
+	s->join_conn = c;
 	s->target = catalogue_target_get(target);
 	s->exp_cmd_sn = cmd_sn;
 	s->max_cmd_sn = cmd_sn - 1;
 	list_init(&s->narrow);
 	s->depth = c->srv->opts.queue_depth;
 	list_init(&s->held);
+	list_init(&s->conns);
+	list_push(&s->conns, &c->session_node);
+	loop_timer_init(&s->gap, session_gap_lasts);
 	memcpy(s->isid, isid, sizeof s->isid);
 	memcpy(s->initiator, c->initiator, sizeof s->initiator);
 	c->session = s;
@@ -158,7 +211,7 @@ struct session *session_new(
 void session_join(struct session *s)
 {
 	s->joining = true;
-	conn_hold(s->conn);
+	conn_hold(s->join_conn);
 	registry_join(s);
 }
 
@@ -170,14 +223,14 @@ static void session_open_nexus(struct session *s)
 
 	snprintf(port, sizeof port, "%s,i,0x%02x%02x%02x%02x%02x%02x", s->initiator, i[0], i[1],
 		i[2], i[3], i[4], i[5]);
-	scsi_nexus_open(&s->nexus, s->conn->srv->domain, s->loop, s->port, port, &command_port_ops);
+	scsi_nexus_open(&s->nexus, s->home->srv->domain, s->loop, s->port, port, &command_port_ops);
 	s->nexus_open = true;
 }
 
 void session_joined(struct session *s, struct conn *c)
 {
 	s->joining = false;
-	if (s->conn) {
+	if (s->conn_count) {
 		if (s->target)
 			session_open_nexus(s);
 		login_established(c, 0);
@@ -191,7 +244,7 @@ void session_joined(struct session *s, struct conn *c)
 
 static void session_maybe_leave(struct session *s)
 {
-	if (!s->conn && !s->nexus_open && !s->joining)
+	if (!s->conn_count && !s->nexus_open && !s->joining)
 		registry_leave(s);
 }
 
@@ -212,38 +265,82 @@ static void session_drained(struct scsi_nexus *nexus)
 	struct session *s = container_of(nexus, struct session, nexus);
 
 	s->nexus_open = false;
-	if (s->conn && s->logout_pending)
-		logout_complete(s->conn, &s->logout.logout_req);
+	if (s->logout_conn)
+		logout_complete(s->logout_conn, &s->logout.logout_req);
 	session_maybe_leave(s);
 }
 
-static void session_drop_held(struct session *s)
+void session_drop_held(struct session *s, const struct conn *c)
 {
-	struct list *node;
+	list_for_each_safe (node, &s->held) {
+		struct session_held *h = container_of(node, struct session_held, node);
 
-	while ((node = list_pop(&s->held)))
-		free(container_of(node, struct session_held, node));
-	s->held_bytes = 0;
+		if (c && (h->conn != c || h->skip))
+			continue;
+		list_del(node);
+		s->held_bytes -= h->ahs_len + h->len;
+		free(h);
+	}
+	if (list_empty(&s->held))
+		loop_timer_cancel(s->loop, &s->gap);
 }
 
-void session_logout(struct session *s, const struct pdu_logout_req *req)
+void session_close(struct session *s, const char *why)
+{
+	while (!list_empty(&s->conns)) {
+		struct conn *c = container_of(s->conns.next, struct conn, session_node);
+
+		c->dismissed = true;
+		conn_close(c, why);
+	}
+}
+
+void session_logout(struct session *s, struct conn *c, const struct pdu_logout_req *req)
 {
 	s->logout.logout_req = *req;
+	s->logout_conn = c;
 	s->logout_pending = true;
-	session_drop_held(s);
+	session_drop_held(s, NULL);
+	list_for_each_safe (node, &s->conns) {
+		struct conn *other = container_of(node, struct conn, session_node);
+
+		if (other == c)
+			continue;
+		other->dismissed = true;
+		conn_close(other, "session logged out by another connection");
+	}
 	if (s->nexus_open)
 		scsi_nexus_close(&s->nexus, session_drained);
 	else
-		logout_complete(s->conn, req);
+		logout_complete(c, req);
 }
 
-void session_lose_conn(struct session *s)
+/* One of several: its tasks end as if by CHECK CONDITION, unseen (RFC 7143 7.6 a, b), the session
+ * lives on. */
+static void session_lose_one(struct session *s, struct conn *c, bool tell)
+{
+	/* What it had for later turns was not acknowledged; the initiator may send it again by
+	 * another connection (RFC 7143 7.2.1), so its numbers stay open. */
+	session_drop_held(s, c);
+	if (s->logout_pending)
+		return;
+	member_lost(s, c, tell);
+}
+
+void session_lose_conn(struct session *s, struct conn *c, bool tell)
 {
 	bool ending = s->logout_pending && s->nexus_open;
 
-	s->conn = NULL;
+	list_del(&c->session_node);
+	s->conn_count--;
+	if (s->logout_conn == c)
+		s->logout_conn = NULL;
+	if (s->conn_count) {
+		session_lose_one(s, c, tell);
+		return;
+	}
 	list_del(&s->narrow);
-	session_drop_held(s);
+	session_drop_held(s, NULL);
 	if (s->nexus_open && !ending)
 		scsi_nexus_close(&s->nexus, session_drained);
 	else

@@ -3,8 +3,9 @@
  * session.h: sessions: command numbering, the tasks of a session, and the registry that knows every
  * session of the process by name.
  *
- * A session lives on the loop of its connection. Tasks come from a pool of the loop, so memory goes
- * with what is in flight and not with how many sessions there are.
+ * A session lives on one loop, and so do all of its connections: one that joins it from another
+ * loop is moved there (join.c). Tasks come from a pool of the loop, so memory goes with what is in
+ * flight and not with how many sessions there are.
  */
 #ifndef KURA_TARGET_ISCSI_SESSION_H
 #define KURA_TARGET_ISCSI_SESSION_H
@@ -38,7 +39,10 @@ struct session {
 	uint32_t magic;
 	struct loop *loop;
 	struct iscsi_loop *home;
-	struct conn *conn;           /* the only connection (MaxConnections=1); NULL when lost */
+	struct list conns;           /* conn.session_node; empty: it is ending */
+	uint16_t conn_count;         /* of them */
+	uint16_t conn_max;           /* MaxConnections, RFC 7143 13.2 */
+	struct conn_params params;   /* of the leading login: the session's keys hold for all */
 	struct iscsi_target *target; /* a share of it; NULL: discovery session */
 	struct scsi_target *port;    /* of the target, as this initiator sees it; counted there */
 	uint16_t tpgt;               /* of the portal group */
@@ -54,13 +58,15 @@ struct session {
 	uint32_t immediate_tasks; /* the same of immediate ones */
 	struct list held;         /* session_held, by cmd_sn: arrived before their turn */
 	uint32_t held_bytes;
+	struct loop_timer gap;                     /* the longest that held ones wait */
 	struct session_task *by_itt[SESSION_HASH]; /* commands without an answer, by task tag */
 	char initiator[ISCSI_NAME_MAX + 1];
 	struct session_record record;
-	bool joining;           /* the registry has not answered yet */
-	struct conn *join_conn; /* held while joining */
-	struct loop_post post;  /* to the registry and back */
-	union pdu logout;       /* the request that waits for the tasks' end */
+	bool joining;             /* the registry has not answered yet */
+	struct conn *join_conn;   /* held while joining */
+	struct loop_post post;    /* to the registry and back */
+	union pdu logout;         /* the request that waits for the tasks' end */
+	struct conn *logout_conn; /* on which the answer goes; NULL when lost */
 	bool logout_pending;
 };
 
@@ -115,15 +121,68 @@ struct session *session_new(
  */
 void session_join(struct session *s);
 
-/* The connection is gone: aborts the tasks, leaves the registry, frees the session when all is
- * over. */
-void session_lose_conn(struct session *s);
+/* A connection is gone: aborts its tasks; `tell`: the others are told (RFC 7143 11.9.1). With the
+ * last one the session leaves the registry, and is freed when all is over. */
+void session_lose_conn(struct session *s, struct conn *c, bool tell);
 
-/* Ends every command and then answers the logout request (RFC 7143 11.14). */
-void session_logout(struct session *s, const struct pdu_logout_req *req);
+/* Ends every command and every other connection, and then answers on `c` (RFC 7143 11.14). */
+void session_logout(struct session *s, struct conn *c, const struct pdu_logout_req *req);
+
+/* Closes every connection, and with them the session. */
+void session_close(struct session *s, const char *why);
+
+/* Drops the PDUs of `c` (NULL: of all) that wait for their turn. */
+void session_drop_held(struct session *s, const struct conn *c);
 
 /* logout.c: the commands are over, the answer may go. */
 void logout_complete(struct conn *c, const struct pdu_logout_req *req);
+
+/* ---- member.c: the connections of a session ---- */
+
+/*
+ * Takes `c` in as a further connection, or in the place of one with the same CID, which is ended
+ * (connection reinstatement, RFC 7143 6.3.4). 0: login_established(c, 0) comes, at once or later;
+ * -ESRCH, -EXDEV, -EUSERS: refused.
+ */
+int member_add(struct session *s, struct conn *c, const struct scsi_target *port);
+
+/* `gone` is lost: ends its tasks; `tell`: then tells the others. */
+void member_lost(struct session *s, struct conn *gone, bool tell);
+
+/* Ends the tasks of `gone`; then `over` is called with `teller`, unless that is closed by then.
+ * `teller` may be `gone`. */
+void member_end_tasks(struct session *s, struct conn *gone, struct conn *teller,
+	void (*over)(struct conn *teller, const struct pdu_logout_req *req),
+	const struct pdu_logout_req *req);
+
+/* The connection with this CID, or NULL. */
+struct conn *member_find(const struct session *s, uint16_t cid);
+
+/* One in full feature phase, for what is said to the session; or NULL. */
+struct conn *member_any(const struct session *s);
+
+/* ---- join.c: a connection on its way to the loop of its session ---- */
+
+struct conn_join {
+	struct loop_post post;
+	struct conn *conn;
+	struct iscsi_loop *from; /* where it came in */
+	const char *target;      /* its name, borrowed from the login; NULL: discovery */
+	struct session *session; /* registry.c: the one that it belongs to, or NULL */
+	uint16_t tpgt;
+	uint16_t tsih;
+	uint8_t isid[6];
+	int err; /* why it is not taken, -errno */
+};
+
+/* Sends `c` to the session that `wish` names (copied); login_arrived comes there. */
+void join_begin(struct conn *c, const struct conn_join *wish);
+/* Its last byte by this loop has left. */
+void join_leave(struct conn *c);
+/* Its stream is closed here. */
+void join_left(struct conn *c);
+/* It is closed before it could leave. Harmless for others. */
+void join_cancel(struct conn *c);
 
 /* How a numbered PDU relates to the window (RFC 7143 4.2.2.1). */
 enum session_order { SESSION_NOW, SESSION_LATER, SESSION_IGNORE };
@@ -134,17 +193,22 @@ enum session_order session_number(const struct session *s, const union pdu *pdu)
 /* A PDU that was SESSION_NOW is taken: ExpCmdSN advances unless it is an immediate one. */
 void session_advance(struct session *s, const union pdu *pdu);
 
+/* Whether a command that began in its turn has lost it meanwhile, to one that came on another
+ * connection; it is forgotten then, and rejected where its tag is in use. */
+bool session_overtaken(struct session *s, struct session_task *t, const union pdu *pdu);
+
 /* Deals out the kept PDUs whose turn it is now. */
 void session_replay(struct session *s);
 
-/* Keeps a copy of a PDU that came before its turn. A number that is kept already is dropped as if
- * it were outside of the window; what is more than SESSION_HELD_MAX bytes ends the connection. */
-void session_keep(struct session *s, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
-	const uint8_t *data, uint32_t len);
+/* Keeps a copy of a PDU that came on `c` before its turn. A number that is kept already is dropped
+ * as if it were outside of the window; what is more than SESSION_HELD_MAX bytes ends the
+ * connection. */
+void session_keep(struct session *s, struct conn *c, const union pdu *pdu, const uint8_t *ahs,
+	uint32_t ahs_len, const uint8_t *data, uint32_t len);
 
-/* Counts `cmd_sn` as received without its command ever coming (RFC 7143 11.6.1 b). False: it is not
- * in the window, or it came already. */
-bool session_skip(struct session *s, uint32_t cmd_sn);
+/* Counts `cmd_sn` as received without its command ever coming (RFC 7143 11.6.1 b), because of what
+ * came on `c`. False: it is not in the window, or it came already. */
+bool session_skip(struct session *s, struct conn *c, uint32_t cmd_sn);
 
 /* A command without an answer that has this task tag, or NULL. */
 struct session_task *session_find(const struct session *s, uint32_t itt);
@@ -204,6 +268,8 @@ void dataout_release(struct session_task *t);
 void registry_join(struct session *s);
 /* Asks the home loop to forget `s`; session_left comes on its loop. */
 void registry_leave(struct session *s);
+/* Which session a connection wants to join; fills in `session` or `err`. On the home loop. */
+void registry_seek(struct iscsi_server *srv, struct conn_join *join);
 /* session.c: the registry took the session in; `c` is the connection that joined. */
 void session_joined(struct session *s, struct conn *c);
 /* session.c: the registry has forgotten the session, which is freed. */
@@ -232,6 +298,9 @@ struct iscsi_loop {
 
 /* Tells that one connection of `home` is gone for good. */
 void server_conn_gone(struct iscsi_loop *home);
+
+/* Tells that one connection goes from one loop to another. Any thread. */
+void server_conn_moved(struct iscsi_loop *from, struct iscsi_loop *to);
 
 struct iscsi_server {
 	struct iscsi_opts opts;

@@ -36,7 +36,8 @@ enum tmf_response { /* RFC 7143 11.6.1 */
 
 struct tmf_request {
 	struct scsi_tmf tmf;
-	struct conn *conn; /* held */
+	struct conn *conn;           /* held */
+	struct iscsi_target *target; /* a share of the session's, which may be over before */
 	uint32_t itt;
 	uint32_t ref_cmd_sn;
 	uint8_t code; /* enum tmf_code */
@@ -73,12 +74,11 @@ static bool tmf_concerns(const struct tmf_request *r, const struct session_task 
 	}
 }
 
-/* Drops answers that have not begun to leave; true when there was one. */
-static bool tmf_drop_ready(struct tmf_request *r)
+static bool tmf_drop_ready_of(struct tmf_request *r, struct conn *c)
 {
 	bool dropped = false;
 
-	list_for_each_safe (node, &r->conn->tx.ready) {
+	list_for_each_safe (node, &c->tx.ready) {
 		struct session_task *t = container_of(node, struct session_task, tx_node);
 
 		if (!tmf_concerns(r, t))
@@ -88,6 +88,17 @@ static bool tmf_drop_ready(struct tmf_request *r)
 		command_free(t);
 		dropped = true;
 	}
+	return dropped;
+}
+
+/* Drops answers that have not begun to leave, of every connection of the session; true when there
+ * was one. */
+static bool tmf_drop_ready(struct tmf_request *r)
+{
+	bool dropped = false;
+
+	list_for_each (node, &r->conn->session->conns)
+		dropped |= tmf_drop_ready_of(r, container_of(node, struct conn, session_node));
 	return dropped;
 }
 
@@ -113,6 +124,7 @@ static void tmf_end(struct tmf_request *r, enum tmf_response response)
 
 	if (c->state != CONN_FREE)
 		tmf_answer(c, r->itt, response, r->code == TMF_COLD_RESET);
+	catalogue_target_put(r->target);
 	free(r);
 	c->tmfs--;
 	conn_put(c);
@@ -129,7 +141,7 @@ static void tmf_cold_each(struct scsi_everywhere *e, struct loop *loop)
 		struct conn *c = container_of(node, struct conn, node);
 
 		if (c != r->conn && c->session && c->session->target &&
-			!strcmp(c->session->target->name, scsi_target_iqn(r->tmf.nexus->target)))
+			!strcmp(c->session->target->name, r->target->name))
 			conn_close(c, "target cold reset");
 	}
 }
@@ -152,7 +164,7 @@ static void tmf_done(struct scsi_tmf *tmf)
 		response = TMF_RSP_COMPLETE;
 	/* RFC 7143 11.6.1 b: a command that has not come counts as received and aborted */
 	if (response == TMF_RSP_NO_TASK && r->early &&
-		session_skip(r->conn->session, r->ref_cmd_sn))
+		session_skip(r->conn->session, r->conn, r->ref_cmd_sn))
 		response = TMF_RSP_COMPLETE;
 	if (r->code == TMF_COLD_RESET && response == TMF_RSP_COMPLETE) {
 		r->everywhere.each = tmf_cold_each;
@@ -222,6 +234,7 @@ void tmf_receive(struct conn *c, const struct pdu_tmf_req *req)
 	r->early = (int32_t)(r->ref_cmd_sn - be32_get(&req->cmd_sn)) < 0;
 	r->tmf.function = (enum scsi_tmf_function)function;
 	r->tmf.nexus = &c->session->nexus;
+	r->target = catalogue_target_get(c->session->target);
 	r->tmf.tag = be32_get(&req->ref_itt);
 	memcpy(r->tmf.lun_field, req->lun, sizeof r->tmf.lun_field);
 	r->tmf.done = tmf_done;

@@ -77,10 +77,11 @@ static void relief_over(struct loop_timer *timer)
 	}
 	list_for_each_safe (node, &home->narrow) {
 		struct session *s = container_of(node, struct session, narrow);
+		struct conn *c;
 
 		list_del(node);
-		if (s->conn)
-			nop_tell(s->conn);
+		if ((c = member_any(s)))
+			nop_tell(c);
 	}
 }
 

@@ -77,7 +77,8 @@ struct session *session_new(
 {
 	if (w.no_session)
 		return NULL;
-	w.session = (struct session){ .conn = c, .target = target, .exp_cmd_sn = cmd_sn };
+	w.session = (struct session){ .target = target, .exp_cmd_sn = cmd_sn };
+	c->session = &w.session;
 	memcpy(w.session.isid, isid, 6);
 	memcpy(w.session.initiator, c->initiator, sizeof c->initiator);
 	return &w.session;
@@ -87,6 +88,22 @@ void session_join(struct session *s)
 {
 	assert_ptr_equal(s, &w.session);
 	s->tsih = 0x1234;
+	w.joined = true;
+}
+
+int member_add(struct session *s, struct conn *c, const struct scsi_target *port)
+{
+	assert_ptr_equal(s, &w.session);
+	assert_non_null(port);
+	c->session = s;
+	return w.refuses;
+}
+
+void join_begin(struct conn *c, const struct conn_join *wish)
+{
+	assert_true(wish->tsih);
+	assert_null(c->session);
+	w.wish = *wish;
 	w.joined = true;
 }
 
@@ -223,7 +240,9 @@ void hear(unsigned flags, const char *text)
 	assert_int_equal(w.pdu.login_rsp.flags, flags);
 	assert_memory_equal(&w.pdu.login_rsp.itt, &w.req.itt, 4);
 	assert_memory_equal(w.pdu.login_rsp.isid, w.req.isid, 6);
-	assert_int_equal(be32_get(&w.pdu.login_rsp.exp_cmd_sn), 100);
+	/* of a session that is joined: what is acknowledged for certain */
+	assert_int_equal(be32_get(&w.pdu.login_rsp.exp_cmd_sn),
+		be16_get(&w.req.tsih) ? 100 - SESSION_DEPTH_MAX : 100);
 	assert_string_equal(w.text, text);
 }
 

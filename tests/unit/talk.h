@@ -46,6 +46,8 @@ struct talk {
 	bool no_session; /* session_new fails */
 	bool no_memory;  /* conn_send fails, which closes */
 	bool joined;
+	struct conn_join wish; /* which session it was to join */
+	int refuses;           /* what member_add says */
 	uint64_t now_ms;
 	struct loop_timer *timer; /* set, for wait_ms; or NULL */
 	uint32_t wait_ms;

@@ -154,7 +154,8 @@ static void test_keys(void **state)
 		"max_connections, max_logins, max_logins_per_address, max_sessions, max_tasks, "
 		"max_text, memory, login_seconds, logout_seconds, discovery_seconds, "
 		"stall_seconds, "
-		"ping_seconds, ping_timeout_seconds, queue_depth, max_burst_length, "
+		"ping_seconds, ping_timeout_seconds, max_connections_per_session, queue_depth, "
+		"max_burst_length, "
 		"first_burst_length, max_outstanding_r2t\n");
 	bad("targets = ( { name = \"iqn.2026-11.a:b\"; lusn = (); } );",
 		"t:1: targets[0].lusn: no such key in a target; did you mean \"luns\"? keys are: "

@@ -168,7 +168,7 @@ static void test_refused_at_once(void **state)
 	}
 }
 
-static void test_version_and_tsih(void **state)
+static void test_version(void **state)
 {
 	(void)state;
 	w.req.version_max = 2;
@@ -180,10 +180,60 @@ static void test_version_and_tsih(void **state)
 	say(OPERATE_FULL, NAMES);
 	establish();
 	assert_int_equal(w.pdu.login_rsp.version_active, 0);
+}
+
+/* A session that is there is asked by join.c, and its answer told. */
+static void test_join_is_refused(void **state)
+{
+	static const struct {
+		int err;
+		enum login_status status;
+	} rows[] = {
+		{ -ESRCH, LOGIN_NO_SESSION },
+		{ -EXDEV, LOGIN_NOT_INCLUDED },
+		{ -EPROTO, LOGIN_INITIATOR_ERROR },
+		{ -ESHUTDOWN, LOGIN_UNAVAILABLE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < own_array_len(rows); i++) {
+		connect_again();
+		be16_set(&w.req.tsih, 0x7abc);
+		say(OPERATE_FULL, NAMES);
+		assert_int_equal(w.wish.tsih, 0x7abc);
+		assert_string_equal(w.wish.target, "iqn.2026-11.kura.test:wire");
+		assert_memory_equal(w.wish.isid, w.req.isid, 6);
+		login_arrived(&w.conn, NULL, rows[i].err);
+		hear_refusal(rows[i].status);
+	}
 	connect_again();
 	be16_set(&w.req.tsih, 0x7abc);
 	say(OPERATE_FULL, NAMES);
-	hear_refusal(LOGIN_NO_SESSION);
+	w.refuses = -EUSERS;
+	login_arrived(&w.conn, &w.session, 0);
+	hear_refusal(LOGIN_TOO_MANY);
+}
+
+/* The session's keys are settled: said again they are rejected, and hold for the new connection. */
+static void test_join_takes_what_is_settled(void **state)
+{
+	(void)state;
+	connect_again();
+	be16_set(&w.req.tsih, 0x1234);
+	say(FLAGS(1, 0), NAMES "MaxBurstLength=65536|");
+	hear(FLAGS(1, 0), "MaxBurstLength=Reject|" GROUP RECV);
+	/* an initiator takes it for old: RFC 7143 4.2.2.1 */
+	assert_int_equal(be32_get(&w.pdu.login_rsp.max_cmd_sn), 100 - SESSION_DEPTH_MAX - 1);
+	say(OPERATE_FULL, "HeaderDigest=CRC32C|MaxConnections=3|MaxRecvDataSegmentLength=4096|");
+	w.session = (struct session){ .tsih = 0x1234, .target = &w.target[0] };
+	w.session.params = (struct conn_params){ .max_burst = 8192, .data_digest = true };
+	login_arrived(&w.conn, &w.session, 0);
+	login_established(&w.conn, 0);
+	hear(OPERATE_FULL, "HeaderDigest=CRC32C|MaxConnections=Reject|");
+	assert_int_equal(w.conn.params.max_burst, 8192);
+	assert_int_equal(w.conn.params.max_xmit, 4096);
+	assert_true(w.conn.params.header_digest);
+	assert_false(w.conn.params.data_digest);
 }
 
 static void change_itt(void)
@@ -548,7 +598,9 @@ int main(void)
 		TEST(test_answer_in_parts),
 		TEST(test_text_between_the_parts_of_an_answer),
 		TEST(test_refused_at_once),
-		TEST(test_version_and_tsih),
+		TEST(test_version),
+		TEST(test_join_is_refused),
+		TEST(test_join_takes_what_is_settled),
 		TEST(test_what_may_not_change),
 		TEST(test_refused_in_the_second_request),
 		TEST(test_secret),

@@ -10,7 +10,8 @@ import re
 SEND, EXPECT, DIRECTIVE = ">", "<", ":"
 STATEMENT = re.compile(r"^([A-Z]?)([<>:])\s*(.*)$")
 BLOCKS = ("unordered", "repeat", "batch")
-VERBS = ("login", "ready", "close", "half-close", "drain", "digests", "sleep", "let", "ping", "logout",
+VERBS = ("login", "join", "ready", "close", "half-close", "drain", "digests", "sleep", "let", "ping",
+         "logout",
          "offer", "stop", "crowd", "idle")
 PARTS = ("text", "str", "hex", "fill", "pattern", "zero", "sense", "any", "ahs", "echo", "no",
          "exact", "...")

@@ -25,6 +25,7 @@ EXTRA_DIST += \
 	tests/wire/limits.conv \
 	tests/wire/login.conv \
 	tests/wire/logout.conv \
+	tests/wire/mcs.conv \
 	tests/wire/memory.conv \
 	tests/wire/negotiate.conv \
 	tests/wire/nop.conv \

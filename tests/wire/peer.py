@@ -48,6 +48,14 @@ class Received:
         return text
 
 
+class Numbering:
+    """CmdSN of a session: its connections count together (RFC 7143 4.2.2.1)."""
+
+    def __init__(self):
+        self.cmd_sn = 1
+        self.ahead = set()
+
+
 class Peer:
     """A connection to the target and what the initiator knows about it."""
 
@@ -62,8 +70,7 @@ class Peer:
         self.sent = []
         self.isid = isid
         self.tsih = 0
-        self.cmd_sn = 1
-        self.ahead = set()
+        self.numbering = Numbering()
         self.stat_sn = None
         self.exp_cmd_sn = None
         self.max_cmd_sn = None
@@ -71,6 +78,18 @@ class Peer:
         self.data_digest = False
         self.digests_after_login = None
         self.held = None
+
+    @property
+    def cmd_sn(self):
+        return self.numbering.cmd_sn
+
+    @cmd_sn.setter
+    def cmd_sn(self, value):
+        self.numbering.cmd_sn = value
+
+    @property
+    def ahead(self):
+        return self.numbering.ahead
 
     # --- sending ----------------------------------------------------------------------------
 

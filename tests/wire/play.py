@@ -272,6 +272,8 @@ class Player:
             self.block(statement)
         elif name == "login":
             self.login(statement.conn, words[1:])
+        elif name == "join":
+            self.join(statement.conn, words[1])
         elif name == "offer":
             self.offer(words)
         elif name == "ready":
@@ -316,7 +318,7 @@ class Player:
     def login(self, conn, words):
         """A whole login in one exchange, then TEST UNIT READY until the unit is ready."""
         wish = {"initiator": INITIATOR, "target": TARGET, "isid": "", "cid": "0", "tsih": "0",
-                "cmdsn": "1"}
+                "cmdsn": "", "join": ""}
         flags = [w for w in words if "=" not in w]
         keys = []
         for word in words:
@@ -330,9 +332,20 @@ class Player:
             text.append("SessionType=Discovery")
         else:
             text += ["TargetName=" + wish["target"], "SessionType=Normal"]
+        if wish["join"]:
+            self.join(conn, wish["join"], wish)
         self._login_exchange(conn, wish, text + keys)
-        if "discovery" not in flags and "not-ready" not in flags:
+        if "discovery" not in flags and "not-ready" not in flags and not wish["join"]:
             self.ready(self.peer(conn), [])
+
+    def join(self, conn, other, wish=None):
+        """From now on this connection counts as one of the other's session."""
+        peer, other = self.peer(conn), self.peers[other]
+        peer.numbering = other.numbering
+        peer.isid = other.isid
+        if wish:
+            wish["tsih"] = wish["tsih"] if wish["tsih"] != "0" else str(other.tsih)
+            wish["cmdsn"] = wish["cmdsn"] or str(other.cmd_sn)
 
     def _login_exchange(self, conn, wish, items):
         peer = self.peer(conn)
@@ -340,7 +353,7 @@ class Player:
             peer.isid = self.number(wish["isid"], conn)
         values = {"T": 1, "CSG": 1, "NSG": 3, "ITT": 0x10, "CID": self.number(wish["cid"], conn),
                   "TSIH": self.number(wish["tsih"], conn), "ISID": peer.isid,
-                  "CmdSN": self.number(wish["cmdsn"], conn)}
+                  "CmdSN": self.number(wish["cmdsn"] or "1", conn)}
         data = b"".join(i.encode() + b"\0" for i in items)
         header = pdu.build(pdu.BY_NAME["LoginRequest"], {**values, "DSL": len(data)})
         peer.sent.append(header)
