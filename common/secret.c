@@ -6,15 +6,20 @@
 #include <string.h>
 #include <sys/mman.h>
 
-char *secret_new(const char *bytes, size_t len)
+void *secret_room(void)
 {
-	char *page = mmap(
+	void *page = mmap(
 		NULL, SECRET_MAX + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	own_assert(page != MAP_FAILED && len <= SECRET_MAX);
+	own_assert(page != MAP_FAILED);
 	(void)madvise(page, SECRET_MAX + 1, MADV_DONTDUMP); /* a kernel without it dumps it */
-	memcpy(page, bytes, len);
 	return page;
+}
+
+char *secret_new(const char *bytes, size_t len)
+{
+	own_assert(len <= SECRET_MAX);
+	return memcpy(secret_room(), bytes, len);
 }
 
 char *secret_dup(const char *secret)
@@ -22,7 +27,7 @@ char *secret_dup(const char *secret)
 	return secret ? secret_new(secret, strlen(secret)) : NULL;
 }
 
-void secret_free(char *secret)
+void secret_free(void *secret)
 {
 	if (!secret)
 		return;

@@ -13,12 +13,11 @@
  */
 #include "target/iscsi/login_chap.h"
 
+#include "common/crypto.h"
 #include "common/own.h"
 #include "common/secret.h"
 #include "target/iscsi/binary.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -37,39 +36,32 @@ struct iscsi_auth {
 static const struct {
 	enum chap_algorithm number;
 	const char *name;
-	const EVP_MD *(*md)(void);
+	enum crypto_digest_id digest;
 } chap_rows[CHAP_ALGORITHMS] = {
-	{ CHAP_MD5, "md5", EVP_md5 },
-	{ CHAP_SHA1, "sha-1", EVP_sha1 },
-	{ CHAP_SHA256, "sha-256", EVP_sha256 },
-	{ CHAP_SHA3_256, "sha3-256", EVP_sha3_256 },
+	{ CHAP_MD5, "md5", CRYPTO_MD5 },
+	{ CHAP_SHA1, "sha-1", CRYPTO_SHA1 },
+	{ CHAP_SHA256, "sha-256", CRYPTO_SHA256 },
+	{ CHAP_SHA3_256, "sha3-256", CRYPTO_SHA3_256 },
 };
 
 /* ---- digests ---- */
 
-static const EVP_MD *md_of(enum chap_algorithm algorithm)
-{
-	for (unsigned i = 0; i < CHAP_ALGORITHMS; i++)
-		if (chap_rows[i].number == algorithm)
-			return chap_rows[i].md();
-	return NULL;
-}
-
 unsigned chap_digest(enum chap_algorithm algorithm, uint8_t id, const char *secret,
 	const uint8_t *challenge, size_t len, uint8_t out[CHAP_DIGEST_MAX])
 {
-	const EVP_MD *md = md_of(algorithm);
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	unsigned n = 0;
-
 	/* RFC 1994 4.1: the identifier, then the secret, then the challenge */
-	if (!ctx || !md || (unsigned)EVP_MD_size(md) > CHAP_DIGEST_MAX ||
-		!EVP_DigestInit_ex(ctx, md, NULL) || !EVP_DigestUpdate(ctx, &id, 1) ||
-		!EVP_DigestUpdate(ctx, secret, strlen(secret)) ||
-		!EVP_DigestUpdate(ctx, challenge, len) || !EVP_DigestFinal_ex(ctx, out, &n))
-		n = 0;
-	EVP_MD_CTX_free(ctx); /* wipes what it held */
-	return n;
+	const struct crypto_piece pieces[] = {
+		{ &id, 1 },
+		{ secret, strlen(secret) },
+		{ challenge, len },
+	};
+
+	_Static_assert(CHAP_DIGEST_MAX >= CRYPTO_DIGEST_MAX, "any digest fits");
+	for (unsigned i = 0; i < CHAP_ALGORITHMS; i++)
+		if (chap_rows[i].number == algorithm)
+			return crypto_digest(
+				chap_rows[i].digest, pieces, own_array_len(pieces), out);
+	return 0;
 }
 
 /* Whether this machine computes it: one that is bound to FIPS 140 has no MD5. */
@@ -202,10 +194,10 @@ static bool is_right(const struct chap *chap, const char *user, const uint8_t *r
 	unsigned n = chap_digest(
 		chap->algorithm, chap->id, auth->secret, chap->challenge, CHAP_CHALLENGE, want);
 	size_t user_len = strlen(auth->user);
-	bool same_secret = n && (unsigned)len == n && !CRYPTO_memcmp(want, response, n);
-	bool same_user = strlen(user) == user_len && !CRYPTO_memcmp(user, auth->user, user_len);
+	bool same_secret = n && (unsigned)len == n && crypto_same(want, response, n);
+	bool same_user = strlen(user) == user_len && crypto_same(user, auth->user, user_len);
 
-	OPENSSL_cleanse(want, sizeof want);
+	explicit_bzero(want, sizeof want);
 	return same_secret & same_user;
 }
 

@@ -69,7 +69,7 @@ LIBRARIES = {
     r"libaio\.h": ["target/loop/loop_aio.c"],
     r"libconfig\.h": ["config/config_read.c", "config/config_write.c"],
     r"jansson\.h": ["rpc/jval.c"],
-    r"openssl/.*": ["target/iscsi/login_chap.c"],
+    r"openssl/.*": ["common/crypto.c"],
     r"isa-l\.h|isa-l/.*": ["common/crc32c.c"],
     r"systemd/.*": ["target/notify.c"],
     r"libdevmapper\.h": ["volume/pool_dm.c"],
