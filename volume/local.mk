@@ -5,5 +5,6 @@ volume_libvolume_a_SOURCES = volume/volume.h volume/vol_store.h volume/vol_guts.
 	volume/store_fd.h volume/store_fd.c volume/store_file.c volume/store_block.c \
 	volume/store_mem.c volume/store_null.c volume/options.h volume/options.c \
 	volume/layer_error.c volume/layer_delay.c volume/layer_stats.h volume/layer_stats.c \
+	volume/crypt_key.h volume/crypt_key.c volume/layer_crypt.c \
 	volume/meta.h volume/meta.c volume/meta_record.h volume/meta_record.c volume/pool.h volume/pools.def volume/pool_kind.h volume/pool.c \
 	volume/pool_verbs.c volume/pool_copy.c volume/pool_dir.c volume/pool_block.c volume/pool_watch.c

@@ -9,7 +9,7 @@
 
 #include "volume/vol_store.h"
 
-#define OPTIONS_VALUE_MAX 63
+#define OPTIONS_VALUE_MAX 255
 
 struct options_key {
 	const char *name;

@@ -21,7 +21,7 @@ struct vol {
 	struct vol_part *part[VOL_LAYERS_MAX]; /* top first, the store last */
 	unsigned part_count;                   /* parts in use */
 	unsigned chan_count;                   /* open channels; atomic */
-	pthread_mutex_t resize_lock;           /* one resize at a time */
+	pthread_mutex_t resize_lock;           /* one resize or change of keys at a time */
 	struct list node;                      /* in the list of open volumes */
 };
 

@@ -178,8 +178,8 @@ static int layers_open(struct vol *vol, struct vol_setup *setup)
 
 		if (!ops)
 			return vol_refuse(setup, -EINVAL,
-				"volume %s: there is no layer \"%s\"; there are error, delay and "
-				"stats",
+				"volume %s: there is no layer \"%s\"; there are error, delay, "
+				"stats and crypt",
 				vol->name, layers[i].kind);
 		setup->options = layers[i].options ? layers[i].options : "";
 		vol->part[i] = part_open(vol, ops, setup);
@@ -353,7 +353,7 @@ struct vol_part *vol_find_part(const struct vol *vol, const struct vol_part_ops 
 	return NULL;
 }
 
-/* ---- size ---- */
+/* ---- size, keys ---- */
 
 static void size_set(struct vol *vol, uint64_t size)
 {
@@ -397,4 +397,28 @@ int vol_space(struct vol *vol, struct vol_space *space)
 
 	own_assert(vol->magic == VOL_MAGIC);
 	return store->ops->space ? store->ops->space(store, space) : -ENOTSUP;
+}
+
+/* Every layer that has a key: with two of them, either would do. */
+static int rekey_locked(struct vol *vol)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < vol->part_count && !err; i++)
+		if (vol->part[i]->ops->rekey)
+			err = vol->part[i]->ops->rekey(vol->part[i]);
+	return err;
+}
+
+int vol_rekey(struct vol *vol)
+{
+	int err;
+
+	own_assert(vol->magic == VOL_MAGIC);
+	if (!(vol->info.caps & VOL_CAN_REKEY))
+		return -ENOTSUP;
+	pthread_mutex_lock(&vol->resize_lock);
+	err = rekey_locked(vol);
+	pthread_mutex_unlock(&vol->resize_lock);
+	return err;
 }

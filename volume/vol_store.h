@@ -42,6 +42,9 @@ struct vol_part_ops {
 	int (*resize)(struct vol_part *part, uint64_t size, uint64_t *now);
 	/* Store: what it has of what it lives on. 0 or -errno. Blocks. NULL: -ENOTSUP. */
 	int (*space)(struct vol_part *part, struct vol_space *space);
+	/* Layer with VOL_CAN_REKEY: another key in the place of the old one, as vol_rekey says.
+	 * Blocks. NULL: it has none. */
+	int (*rekey)(struct vol_part *part);
 };
 
 struct vol_part {

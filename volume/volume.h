@@ -28,7 +28,7 @@ struct vol_io;
 enum vol_cache { VOL_CACHE_BUFFERED, VOL_CACHE_DIRECT };
 
 struct vol_layer_conf {
-	const char *kind;    /* "error", "delay", "stats" */
+	const char *kind;    /* a row of layers.def */
 	const char *options; /* "key=value key=value", checked by the layer */
 };
 
@@ -60,7 +60,8 @@ enum vol_caps {
 	VOL_VOLATILE = 1u << 6,        /* contents are gone with the process (mem, null) */
 	VOL_CAN_LEND = 1u << 7,        /* READ with VOL_LEND: points at its own memory */
 	VOL_CACHES_READS =
-		1u << 8, /* what was read is found in memory again, if not too long after */
+		1u << 8,         /* what was read is found in memory again, if not too long after */
+	VOL_CAN_REKEY = 1u << 9, /* vol_rekey makes everything unreadable */
 };
 
 struct vol_info {
@@ -99,6 +100,15 @@ struct vol_info vol_info(const struct vol *vol);
  * Blocks: slow lane only.
  */
 int vol_resize(struct vol *vol, uint64_t size);
+
+/*
+ * Destroys the key that the volume is encrypted with and goes on with a new random one, so that
+ * what was written before is lost; what reads as zero stays so. For VOL_CAN_REKEY; nothing else is
+ * in flight, and what is submitted meanwhile gets -ENOMEM. 0 or -errno: -ENOTSUP, -EBUSY (a read or
+ * a write is in flight: nothing was changed), or what kept the key from being replaced, or the old
+ * one from being overwritten where it lay. Blocks: slow lane only.
+ */
+int vol_rekey(struct vol *vol);
 
 /* What a thin volume lives on. */
 struct vol_space {

@@ -22,6 +22,15 @@ static const struct vol_layer_conf layer_all[] = {
 	{ "stats", NULL },
 };
 
+/* The crypt layer gets its key when the row is set up. */
+static const struct vol_layer_conf layer_crypt[] = { { "crypt", NULL } };
+static const struct vol_layer_conf layer_crypt_all[] = {
+	{ "stats", "" },
+	{ "delay", "ms=1 op=flush" },
+	{ "crypt", NULL },
+	{ "error", "count=0" },
+};
+
 const struct store_case store_cases[] = {
 	{ .name = "mem", .store = "mem", .block_size = 512 },
 	{ .name = "mem 4k", .store = "mem", .block_size = 4096 },
@@ -48,6 +57,34 @@ const struct store_case store_cases[] = {
 		.block_size = 512,
 		.layers = layer_all,
 		.layer_count = own_array_len(layer_all) },
+	{ .name = "mem+crypt",
+		.store = "mem",
+		.block_size = 512,
+		.layers = layer_crypt,
+		.layer_count = own_array_len(layer_crypt) },
+	{ .name = "file+crypt",
+		.store = "file",
+		.place = PLACE_DISK,
+		.block_size = 512,
+		.layers = layer_crypt,
+		.layer_count = own_array_len(layer_crypt) },
+	{ .name = "file direct+crypt",
+		.store = "file",
+		.place = PLACE_DISK,
+		.cache = VOL_CACHE_DIRECT,
+		.block_size = 4096,
+		.layers = layer_crypt_all,
+		.layer_count = own_array_len(layer_crypt_all) },
+	{ .name = "block+crypt",
+		.store = "block",
+		.place = PLACE_LOOPDEV,
+		.block_size = 512,
+		.layers = layer_crypt,
+		.layer_count = own_array_len(layer_crypt) },
+	{ .name = "bare+crypt",
+		.block_size = 512,
+		.layers = layer_crypt,
+		.layer_count = own_array_len(layer_crypt) },
 	{ .name = "bare+layers",
 		.block_size = 512,
 		.layers = layer_all,
@@ -199,6 +236,34 @@ void env_close(struct env *env)
 	env->vol = NULL;
 }
 
+void case_key_write(const char *path, unsigned seed)
+{
+	own_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	uint8_t bytes[64];
+
+	for (unsigned i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)((i + 1) * 37 + seed * 101 + (i >> 5));
+	own_assert(fd >= 0 && write(fd, bytes, sizeof bytes) == sizeof bytes);
+}
+
+/* The row's layers, where a crypt layer has a key in the folder. */
+static void env_layers(struct env *env)
+{
+	char key[80];
+
+	snprintf(key, sizeof key, "%s/case.key", env->dir);
+	env->conf.layers = env->layers;
+	env->conf.layer_count = env->row->layer_count;
+	for (unsigned i = 0; i < env->row->layer_count; i++) {
+		env->layers[i] = env->row->layers[i];
+		if (strcmp(env->layers[i].kind, "crypt"))
+			continue;
+		case_key_write(key, 0);
+		snprintf(env->key, sizeof env->key, "key=%s", realpath(key, env->key_path));
+		env->layers[i].options = env->key;
+	}
+}
+
 static void env_conf(struct env *env)
 {
 	const struct store_case *row = env->row;
@@ -211,9 +276,8 @@ static void env_conf(struct env *env)
 		.size = CASE_SIZE,
 		.block_size = row->block_size,
 		.cache = row->cache,
-		.layers = row->layers,
-		.layer_count = row->layer_count,
 	};
+	env_layers(env);
 	snprintf(env->backing, sizeof env->backing, "%s/disk.img", env->dir);
 	if (row->place != PLACE_LOOPDEV)
 		memcpy(env->path, env->backing, sizeof env->path);

@@ -9,6 +9,8 @@
 #include "tests/store/rig.h"
 #include "volume/vol_store.h"
 
+#include <limits.h>
+
 #define CASE_SIZE (8u << 20)
 
 enum case_place { PLACE_NONE, PLACE_DISK, PLACE_TMPFS, PLACE_LOOPDEV };
@@ -30,12 +32,15 @@ extern const unsigned store_case_count;
 struct env {
 	const struct store_case *row;
 	enum loop_engine_id engine;
-	struct vol_conf conf; /* as opened; path and state_dir in the folder */
-	char dir[64];         /* the folder */
-	char path[128];       /* of the file, or the loop device */
-	char backing[128];    /* of the file that has the blocks */
-	char why[512];        /* what vol_open or set-up said */
-	bool skip;            /* cannot be set up here; why says so */
+	struct vol_conf conf;    /* as opened; path and state_dir in the folder */
+	char dir[64];            /* the folder */
+	char path[128];          /* of the file, or the loop device */
+	char backing[128];       /* of the file that has the blocks */
+	char key_path[PATH_MAX]; /* of the crypt layer's key */
+	char key[PATH_MAX + 8];  /* its options */
+	struct vol_layer_conf layers[VOL_LAYERS_MAX]; /* the row's, with them */
+	char why[512];                                /* what vol_open or set-up said */
+	bool skip;                                    /* cannot be set up here; why says so */
 	struct rig *rig;
 	struct vol *vol;       /* may be closed and set again by the test */
 	struct vol_chan *chan; /* the same */
@@ -48,6 +53,9 @@ bool case_dir(enum case_place place, char dir[64]);
 
 /* Removes such a folder with the files in it. */
 void case_dir_remove(const char *dir);
+
+/* Writes a key file, another key for each seed. */
+void case_key_write(const char *path, unsigned seed);
 
 /* Sets everything up; env->skip when this machine cannot. Returns owned. */
 struct env *env_new(const struct store_case *row, enum loop_engine_id engine);

@@ -4,9 +4,9 @@ check_LIBRARIES += tests/store/librig.a
 tests_store_librig_a_SOURCES = tests/store/rig.h tests/store/rig.c tests/store/cases.h tests/store/cases.c
 
 STORE_TEST_LIBS = tests/store/librig.a volume/libvolume.a target/loop/libloop.a common/libcommon.a \
-	$(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CMOCKA_LIBS)
+	$(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
-check_PROGRAMS += tests/store/test_store tests/store/test_open tests/store/test_layers tests/store/test_meta
+check_PROGRAMS += tests/store/test_store tests/store/test_open tests/store/test_layers tests/store/test_meta tests/store/test_crypt
 tests_store_test_store_SOURCES = tests/store/test_store.c
 tests_store_test_store_LDADD = $(STORE_TEST_LIBS)
 tests_store_test_open_SOURCES = tests/store/test_open.c
@@ -15,6 +15,8 @@ tests_store_test_layers_SOURCES = tests/store/test_layers.c
 tests_store_test_layers_LDADD = $(STORE_TEST_LIBS)
 tests_store_test_meta_SOURCES = tests/store/test_meta.c
 tests_store_test_meta_LDADD = $(STORE_TEST_LIBS)
+tests_store_test_crypt_SOURCES = tests/store/test_crypt.c
+tests_store_test_crypt_LDADD = $(STORE_TEST_LIBS)
 
 check_LIBRARIES += tests/store/libpoolrig.a
 tests_store_libpoolrig_a_SOURCES = tests/store/pool_rig.h tests/store/pool_rig.c
