@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += target/iscsi/libiscsit.a
-target_iscsi_libiscsit_a_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
 target_iscsi_libiscsit_a_SOURCES = target/iscsi/pdu.h target/iscsi/opcodes.def target/iscsi/iscsi.h \
 	target/iscsi/conn.h target/iscsi/conn_fsm.def target/iscsi/session.h \
 	target/iscsi/arrive.h target/iscsi/arrive.c target/iscsi/conn.c \

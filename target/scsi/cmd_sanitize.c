@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SANITIZE: the CDB and the parameter list; the operation itself is in sanitize.c. There is no key
- * whose loss would make a volume unreadable, so CRYPTOGRAPHIC ERASE is a service action that is not
- * there.
+ * SANITIZE: the CDB and the parameter list; the operation itself is in sanitize.c. CRYPTOGRAPHIC
+ * ERASE is there where the volume has a key whose loss makes it unreadable.
  */
 #include "target/scsi/command.h"
 #include "target/scsi/sanitize.h"
@@ -98,6 +97,17 @@ void scsi_cmd_sanitize_overwrite(struct scsi_task *task)
 void scsi_cmd_sanitize_erase(struct scsi_task *task)
 {
 	struct scsi_sanitize_plan plan = { .passes = 1 };
+
+	if (be16_load(task->cdb + 7))
+		scsi_task_fail_field(task, 7, 7);
+	else
+		begin(task, &plan);
+}
+
+/* SBC-3 5.24.2.4: the blocks read as what another key makes of them, so WACEREQ is 01b. */
+void scsi_cmd_sanitize_crypto(struct scsi_task *task)
+{
+	struct scsi_sanitize_plan plan = { .rekey = true, .passes = 1 };
 
 	if (be16_load(task->cdb + 7))
 		scsi_task_fail_field(task, 7, 7);

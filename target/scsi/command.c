@@ -103,6 +103,8 @@ bool scsi_command_offered(const struct scsi_command *cmd, const struct scsi_lun 
 {
 	if (!lun)
 		return cmd->flags & CMD_WELL_KNOWN;
+	if ((cmd->flags & CMD_REKEY) && !(lun->info.caps & VOL_CAN_REKEY))
+		return false;
 	return !(cmd->flags & CMD_THIN) || lun->thin;
 }
 
@@ -351,7 +353,8 @@ void scsi_command_begin(struct scsi_task *task)
 	if (!check_lun(task))
 		return;
 	if (!task->cmd || (task->itl && !scsi_command_offered(task->cmd, task->lun))) {
-		refuse_unknown(task, !task->cmd && has_actions);
+		/* of an opcode with service actions some are always offered */
+		refuse_unknown(task, has_actions && (!task->cmd || task->lun));
 		return;
 	}
 	if (check_bits(task) && check_reservation(task) && check_unit(task))

@@ -29,6 +29,7 @@ enum scsi_command_flags {
 	CMD_THIN = 1u << 6,        /* only where UNMAP is offered */
 	CMD_SANITIZE = 1u << 7,    /* also in a sanitize failure, SBC-3 4.11.4 */
 	CMD_UNAVAILABLE = 1u << 8, /* also by an unavailable target port, SPC-4 5.15.2.4.5 */
+	CMD_REKEY = 1u << 9,       /* only where the volume has a key that can be destroyed */
 };
 
 /*
@@ -254,6 +255,8 @@ void scsi_cmd_read_defects(struct scsi_task *task);
 void scsi_cmd_sanitize_overwrite(struct scsi_task *task);
 /* SANITIZE: BLOCK ERASE, SBC-3 5.24.2.3. */
 void scsi_cmd_sanitize_erase(struct scsi_task *task);
+/* SANITIZE: CRYPTOGRAPHIC ERASE, SBC-3 5.24.2.4. */
+void scsi_cmd_sanitize_crypto(struct scsi_task *task);
 /* SANITIZE: EXIT FAILURE MODE, SBC-3 5.24.2.5. */
 void scsi_cmd_sanitize_exit(struct scsi_task *task);
 /* REPORT TARGET PORT GROUPS, SPC-4 6.37. */

@@ -3,7 +3,8 @@
  * The happy path: the state is published, which keeps new requests off the volume; the record says
  * that the operation is unfinished; every loop is asked until nothing that was admitted before is
  * still in the volume; the pieces are written, one at a time and no faster than SANITIZE_PACE; the
- * cache is flushed; the record and the state are cleared.
+ * cache is flushed; the record and the state are cleared. A cryptographic erase replaces the key of
+ * the volume instead of writing pieces.
  *
  * What can fail: the record at the beginning (then nothing happens), and any piece (then the unit
  * is in failure until another SANITIZE succeeds). A stop of the server leaves the operation
@@ -16,6 +17,7 @@
 
 #include "common/own.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* Bytes a second: about what a disk does, so that other units of the box stay usable. */
@@ -185,6 +187,7 @@ static void record(struct scsi_sanitize *s, int (*run)(struct loop_io *call),
 /* ---- the pieces ---- */
 
 static void piece_next(struct scsi_sanitize *s);
+static void rekey(struct scsi_sanitize *s);
 
 static void submit(struct scsi_sanitize *s, enum vol_op op, uint64_t len,
 	void (*done)(struct vol_io *io, int res))
@@ -246,6 +249,10 @@ static void piece_done(struct vol_io *io, int res)
 	struct scsi_sanitize *s = container_of(io, struct scsi_sanitize, io);
 	uint32_t ahead;
 
+	if (res == -ENOMEM) { /* busy: the same piece again */
+		loop_timer_set(s->loop, &s->timer, SANITIZE_POLL_MS);
+		return;
+	}
 	if (res < 0) {
 		sanitize_failed(s);
 		return;
@@ -283,6 +290,41 @@ static void piece_due(struct loop_timer *timer)
 	piece_next(container_of(timer, struct scsi_sanitize, timer));
 }
 
+/* ---- the key ---- */
+
+static void rekey_again(struct loop_timer *timer)
+{
+	rekey(container_of(timer, struct scsi_sanitize, timer));
+}
+
+static void rekeyed(struct loop_io *call, int res)
+{
+	struct scsi_sanitize *s = container_of(call, struct scsi_sanitize, call);
+
+	if (res == -EBUSY) { /* what is not a command, as a copy behind its end */
+		loop_timer_init(&s->timer, rekey_again);
+		loop_timer_set(s->loop, &s->timer, SANITIZE_POLL_MS);
+	} else if (res) {
+		sanitize_failed(s);
+	} else {
+		record(s, clear_run, cleared);
+	}
+}
+
+static int rekey_run(struct loop_io *call)
+{
+	return vol_rekey(container_of(call, struct scsi_sanitize, call)->lun->vol);
+}
+
+static void rekey(struct scsi_sanitize *s)
+{
+	waiter_look(s);
+	if (__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE))
+		sanitize_end(s, SANITIZE_RUNNING); /* and never more: the record knows */
+	else
+		record(s, rekey_run, rekeyed);
+}
+
 /* ---- the beginning: nothing that was admitted before may land later ---- */
 
 static void drain(struct scsi_sanitize *s);
@@ -317,6 +359,10 @@ static void drain_done(struct scsi_everywhere *e)
 	waiter_look(s);
 	if (busy && !__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
 		loop_timer_set(s->loop, &s->timer, SANITIZE_POLL_MS);
+		return;
+	}
+	if (s->plan.rekey) {
+		rekey(s);
 		return;
 	}
 	loop_timer_init(&s->timer, piece_due);

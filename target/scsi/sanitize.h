@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sanitize.h: the sanitize operation (SBC-3 4.11): it overwrites or erases a whole volume piece by
- * piece on one loop, outlives the command and the nexus that asked for it, and keeps everything
- * else off the volume meanwhile.
+ * piece on one loop, or destroys its key. It outlives the command and the nexus that asked for it,
+ * and keeps everything else off the volume meanwhile.
  */
 #ifndef KURA_TARGET_SCSI_SANITIZE_H
 #define KURA_TARGET_SCSI_SANITIZE_H
@@ -11,6 +11,7 @@
 
 struct scsi_sanitize_plan {
 	struct loop_buf *pattern; /* taken: a piece full of whole blocks; NULL: erase */
+	bool rekey;               /* neither: the volume's key is destroyed */
 	unsigned passes;          /* 1..31 */
 	bool invert;              /* each pass has the pattern of the one before inverted */
 	bool may_exit;            /* AUSE: a failure can be left behind */

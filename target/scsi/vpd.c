@@ -168,6 +168,8 @@ static void vpd_device(const struct scsi_task *task, struct span_writer *w)
 	be16_store(page + 4 - 4, task->lun->info.rotational ? 0x0000 : 0x0001); /* non-rotating */
 	if (task->lun->thin)
 		page[7 - 4] = 0x40; /* WABEREQ 01b: erased blocks can be read */
+	if (task->lun->info.caps & VOL_CAN_REKEY)
+		page[7 - 4] |= 0x10; /* WACEREQ 01b: the same */
 	span_put(w, page, sizeof page);
 }
 

@@ -47,6 +47,8 @@ VARIANTS = [
     ("ALL.StartStopUnit.", {"removable": True}),
     ("ALL.PreventAllow.", {"removable": True}),
     ("ALL.ReadOnly.", {"readonly": True}),
+    # a cryptographic erase needs a key that can be destroyed
+    ("ALL.Sanitize.", {"layers": [{"kind": "crypt", "options": "key=@SCRATCH@/disk.key"}]}),
     # its second half takes a physical block for a logical one, and finds them the same here
     ("ALL.GetLBAStatus.UnmapSingle", {"physical_block_size": 512}),
     # it writes 256 blocks atomically whatever the most is, which is a physical block on a disk
@@ -104,6 +106,13 @@ def config_for(name, kind=None):
     return kurad.one_target(TARGET, [volume_for(name, kind)], portals=portals, **more)
 
 
+def make_key(path):
+    """A key of the crypt layer."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(fd, os.urandom(64))
+    os.close(fd)
+
+
 # --- one test of iscsi-test-cu ----------------------------------------------------------------
 
 
@@ -151,7 +160,9 @@ def run_cu(name, urls):
 def run_one(name, kind=None):
     """A test on a kurad of its own."""
     try:
-        with kurad.Kurad(config_for(name, kind)) as daemon:
+        daemon = kurad.Kurad(config_for(name, kind))
+        make_key(daemon.path("disk.key"))
+        with daemon:
             urls = []
             for host, port in daemon.portals:
                 urls.append(f"iscsi://{host}:{port}/{TARGET}/0")

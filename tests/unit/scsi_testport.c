@@ -154,6 +154,7 @@ struct tp *tp_new_fresh(const struct tp_conf *conf)
 	tp->domain = scsi_domain_new(tp->loop, TP_LOOPS);
 	lc.vol = tp->vol = tp_vol_new(conf);
 	tp->lun = scsi_lun_new(tp->domain, &lc);
+	tp->lun->info.caps |= conf->keyed ? VOL_CAN_REKEY : 0;
 	for (unsigned i = 0; i < TP_LOOPS; i++)
 		assert_int_equal(scsi_lun_open(tp->lun, tp->loop[i]), 0);
 	tp->target = scsi_target_new(tp->domain, TP_TARGET, 1, 1);

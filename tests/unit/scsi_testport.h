@@ -27,6 +27,7 @@ struct tp_conf {
 	uint32_t block_size, physical; /* 0: 512 */
 	uint64_t blocks;               /* 0: 2048 */
 	bool readonly, removable, thin;
+	bool keyed; /* the unit says that its volume has a key, as if all commands were there */
 	const char *layer, *options; /* one layer over the store, or NULL */
 	const char *path;            /* a file volume there instead of memory */
 	uint64_t data_max;           /* of the loops, 0: theirs */

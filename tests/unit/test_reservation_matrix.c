@@ -135,7 +135,9 @@ static void test_every_row_is_in_the_table(void **state)
 /* ---- one command, sent with lengths of zero so that it does as little as it can ---- */
 
 /* Write-protected, so that what is let pass goes no further. */
-static const struct tp_conf conf = { .readonly = true, .removable = true, .thin = true };
+static const struct tp_conf conf = {
+	.readonly = true, .removable = true, .thin = true, .keyed = true
+};
 
 static const struct scsi_command *row_of(const struct expected *e)
 {

@@ -76,7 +76,7 @@ static int expected_bit(const struct scsi_command *cmd, unsigned byte, int bit)
 
 static void test_every_reserved_bit_of_every_row(void **state)
 {
-	struct tp_conf conf = { .thin = true };
+	struct tp_conf conf = { .thin = true, .keyed = true };
 	TP_BOX(tp) = tp_new(&conf);
 	const struct scsi_command *rows;
 	unsigned count, bits = 0;
@@ -363,7 +363,7 @@ static bool out_of_range(
 
 static void test_range_of_every_row(void **state)
 {
-	struct tp_conf conf = { .thin = true };
+	struct tp_conf conf = { .thin = true, .keyed = true };
 	TP_BOX(tp) = tp_new(&conf);
 	const struct scsi_command *rows;
 	unsigned count;
@@ -412,7 +412,7 @@ static void test_transfer_longer_than_the_limit(void **state)
 
 static void test_write_protection_of_every_row(void **state)
 {
-	struct tp_conf conf = { .thin = true, .readonly = true };
+	struct tp_conf conf = { .thin = true, .keyed = true, .readonly = true };
 	TP_BOX(tp) = tp_new(&conf);
 	const struct scsi_command *rows;
 	unsigned count, writing = 0;
@@ -430,12 +430,12 @@ static void test_write_protection_of_every_row(void **state)
 		tp_exec(tp, &c, cdb, rows[r].len, 0, NULL, 0);
 		assert_sense(&c, 0x7, 0x27, 0x00);
 	}
-	assert_int_equal(writing, 17);
+	assert_int_equal(writing, 18);
 }
 
 static void test_no_medium(void **state)
 {
-	struct tp_conf conf = { .thin = true, .removable = true };
+	struct tp_conf conf = { .thin = true, .keyed = true, .removable = true };
 	TP_BOX(tp) = tp_new(&conf);
 	const struct scsi_command *rows;
 	unsigned count;

@@ -433,7 +433,7 @@ static void test_mode_page_control(void **state)
 
 static void test_report_all_opcodes(void **state)
 {
-	struct tp_conf conf = { .thin = true };
+	struct tp_conf conf = { .thin = true, .keyed = true };
 	TP_BOX(tp) = tp_new(&conf);
 	const struct scsi_command *rows;
 	const uint8_t *p;
@@ -473,7 +473,7 @@ static void one_opcode(
 
 static void test_report_each_opcode(void **state)
 {
-	struct tp_conf conf = { .thin = true };
+	struct tp_conf conf = { .thin = true, .keyed = true };
 	TP_BOX(tp) = tp_new(&conf);
 	const struct scsi_command *rows;
 	unsigned count;
