@@ -318,6 +318,7 @@ int cfg_text_read(struct cfg_text *t, const char *path)
 int cfg_text_append(struct cfg_text *t, const char *path)
 {
 	char *dir own_free = own_take(t->dir); /* nothing is included from here on */
+	(void)dir;
 	char *data = NULL;
 	unsigned file;
 	size_t len = 0;

@@ -143,10 +143,13 @@ static void rx_bad_data(struct conn *c)
 {
 	const union pdu *pdu = rx_pdu(c);
 	struct session_task *t = own_take(c->rx.task);
+	uint8_t opcode = pdu->bhs.opcode & PDU_OPCODE_MASK;
 
 	stat_add(STAT_iscsi_digest_errors, 1);
+	if (c->rx.sink == CONN_SINK_DROP && opcode != PDU_DATA_OUT)
+		return; /* rejected by its header already, or nothing is taken any more */
 	conn_reject(c, pdu, PDU_REJECT_DATA_DIGEST);
-	if (t && (pdu->bhs.opcode & PDU_OPCODE_MASK) == PDU_SCSI_CMD)
+	if (t && opcode == PDU_SCSI_CMD)
 		command_forget(t);
 	else if (t)
 		dataout_end(t, pdu->bhs.flags & PDU_FINAL, false);
