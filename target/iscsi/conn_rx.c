@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RX_COLLECT_FIRST 8192u
+#define RX_COLLECT_FIRST 512u
 
 void conn_rx_init(struct conn *c)
 {
