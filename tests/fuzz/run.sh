@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=${KURA_FUZZ_BUILD:-$(cd "$here/../.." && pwd)/build/fuzz}
 seconds=${1:-30}
 [ $# = 0 ] || shift
-[ $# != 0 ] || set -- text config cdb pdu
+[ $# != 0 ] || set -- text config cdb pdu talk
 
 scratch=$(mktemp -d -t kura-fuzz.XXXXXXXX)
 trap 'rm -rf "$scratch"' EXIT
@@ -26,6 +26,8 @@ read -r bits </proc/sys/vm/mmap_rnd_bits 2>/dev/null || bits=0
 
 fuzz_one() { # name
 	mkdir -p "$scratch/$1" "$crashes"
+	# what the golden conversations say now is where this one begins
+	[ "$1" != talk ] || "$here/talk_seeds.py" "$scratch/talk" || return
 	# shellcheck disable=SC2086 # an empty word or two
 	(cd "$scratch/$1" && exec timeout -k 10 $((seconds + 90)) $calm "$build/tests/fuzz/fuzz_$1" \
 		-max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=8192 \

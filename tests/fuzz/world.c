@@ -38,7 +38,18 @@ struct world *world_get(void)
 	static const struct iscsi_rule_conf anybody = { .initiator = "*" };
 	const struct iscsi_opts opts = {
 		.max_connections = 16,
+		.max_logins = 16,
+		.max_logins_per_address = 16,
+		.max_sessions = 16,
+		.max_tasks = 256,
+		.max_text = 65536,
+		.max_burst = 1048576,
+		.first_burst = 262144,
+		.max_r2t = 8,
 		.login_seconds = 15,
+		.logout_seconds = 15,
+		.discovery_seconds = 60,
+		.stall_seconds = 60,
 		.ping_seconds = 20,
 		.ping_timeout_seconds = 10,
 		.queue_depth = 32,
