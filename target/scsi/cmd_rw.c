@@ -68,7 +68,7 @@ static void read_go(struct scsi_task *task)
 void scsi_cmd_read(struct scsi_task *task)
 {
 	task->want_in = scsi_task_bytes(task, task->blocks);
-	/* SBC-3 5.10: FUA reads from the medium, so what is in the cache goes there first */
+	/* SBC-3 5.11: FUA reads from the medium, so what is in the cache goes there first */
 	if (rw_fua(task) && (task->lun->info.caps & VOL_HAS_CACHE)) {
 		scsi_task_io(task, VOL_FLUSH, 0, 0);
 		scsi_task_io_go(task, read_go);

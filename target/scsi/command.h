@@ -25,7 +25,7 @@ enum scsi_command_flags {
 	CMD_MEDIUM = 1u << 2,      /* needs a medium */
 	CMD_WRITES = 1u << 3,      /* refused on a write-protected unit */
 	CMD_CAPPED = 1u << 4,      /* at most MAXIMUM TRANSFER LENGTH blocks, SBC-3 6.6.4 */
-	CMD_ZERO_256 = 1u << 5,    /* length 0 means 256 blocks, SBC-3 5.9 */
+	CMD_ZERO_256 = 1u << 5,    /* length 0 means 256 blocks: READ(6), WRITE(6) */
 	CMD_THIN = 1u << 6,        /* only where UNMAP is offered */
 	CMD_SANITIZE = 1u << 7,    /* also in a sanitize failure, SBC-3 4.11.4 */
 	CMD_UNAVAILABLE = 1u << 8, /* also by an unavailable target port, SPC-4 5.15.2.4.5 */
@@ -289,7 +289,7 @@ void scsi_cmd_read_capacity10(struct scsi_task *task);
 void scsi_cmd_read_capacity16(struct scsi_task *task);
 /* GET LBA STATUS(16) and (32), SBC-5 5.6 and 5.7. */
 void scsi_cmd_lba_status(struct scsi_task *task);
-/* READ(6), (10), (12), (16), SBC-3 5.10 and following. */
+/* READ(6), (10), (12), (16), SBC-3 5.11 and following. */
 void scsi_cmd_read(struct scsi_task *task);
 /* WRITE(6), (10), (12), (16), SBC-3 5.35 and following. */
 void scsi_cmd_write(struct scsi_task *task);

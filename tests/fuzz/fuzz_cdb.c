@@ -7,6 +7,8 @@
  */
 #include "tests/fuzz/world.h"
 
+#include "target/scsi/unit.h"
+
 #define TASKS_MAX 8
 #define DATA_MAX  (1u << 20)
 #define ORDERS    64
@@ -219,7 +221,7 @@ static void carry_out(
 
 /*
  * The unit lives from input to input; this takes back what the last one did to it: a medium that
- * was unloaded, reservations, mode pages.
+ * was unloaded, reservations, mode pages, generations of ORWRITE.
  */
 static void tidy_up(struct world *w)
 {
@@ -238,6 +240,7 @@ static void tidy_up(struct world *w)
 	keys[7] = 1; /* and the key of the second */
 	carry_out(w, clear, sizeof(clear), keys, sizeof(keys));
 	carry_out(w, select, sizeof(select), control, sizeof(control));
+	scsi_orwrite_reset(w->lun);
 }
 
 static void gain_nexuses(struct world *w)
