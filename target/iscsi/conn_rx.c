@@ -59,11 +59,31 @@ static bool rx_collect_room(struct conn *c, uint32_t len)
 
 /* ---- whole PDUs ---- */
 
+/* What is wrong with any request but a SCSI command, whatever it asks for. 0, or why it is
+ * rejected. */
+static int rx_refused(const struct conn *c, const union pdu *pdu)
+{
+	uint8_t opcode = pdu->bhs.opcode & PDU_OPCODE_MASK;
+
+	/* RFC 7143 4.3: a discovery session asks for targets and logs out */
+	if (!c->session->target && opcode != PDU_TEXT_REQ && opcode != PDU_LOGOUT_REQ)
+		return PDU_REJECT_PROTOCOL;
+	/* RFC 7143 11.2.1.8: the reserved tag names no task; only a NOP-Out may have it */
+	if (opcode != PDU_NOP_OUT && be32_get(&pdu->bhs.itt) == PDU_TAG_RESERVED)
+		return PDU_REJECT_INVALID_FIELD;
+	return 0;
+}
+
 void conn_rx_deliver(struct conn *c, const union pdu *pdu, const uint8_t *ahs, uint32_t ahs_len,
 	const uint8_t *data, uint32_t len)
 {
+	int refused = rx_refused(c, pdu);
 	struct session_task *t;
 
+	if (refused) {
+		conn_reject(c, pdu, (enum pdu_reject_reason)refused);
+		return;
+	}
 	switch (pdu->bhs.opcode & PDU_OPCODE_MASK) {
 	case PDU_SCSI_CMD:
 		t = command_begin(c, &pdu->scsi_cmd, ahs, ahs_len);
@@ -180,6 +200,10 @@ static void rx_route(struct conn *c, const union pdu *pdu)
 			session_advance(c->session, pdu);
 		return;
 	case PDU_DATA_OUT:
+		if (!c->session->target) {
+			conn_reject(c, pdu, PDU_REJECT_PROTOCOL); /* RFC 7143 4.3 */
+			return;
+		}
 		c->rx.task = dataout_begin(c, &pdu->data_out);
 		c->rx.sink = c->rx.task ? CONN_SINK_TASK : CONN_SINK_DROP;
 		return;

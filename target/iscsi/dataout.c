@@ -153,6 +153,25 @@ static bool dataout_strays(
 	return true;
 }
 
+/* Whether an R2T that is out has this tag; NULL: none. We agree on DataSequenceInOrder, so an
+ * answer to a later one leaves a gap that nothing fills (RFC 7143 13.19). */
+static struct session_task *dataout_answers(struct session_task *t, uint32_t ttt)
+{
+	uint32_t most = t->conn->params.max_outstanding_r2t;
+	uint32_t sn = t->r2t_done;
+
+	if (t->broken) /* which of the last ones are answered is not known any more */
+		sn = t->r2t_sn < most ? 0 : t->r2t_sn - most;
+	for (; sn != t->r2t_sn; sn++) {
+		if (ttt != dataout_ttt(t, sn))
+			continue;
+		if (sn != t->r2t_done && !t->broken)
+			t->broken = DATAOUT_WRONG_AMOUNT;
+		return t;
+	}
+	return NULL;
+}
+
 /* The task that a Data-Out names, or NULL: it is for one that is over, and silently dropped. */
 static struct session_task *dataout_task(struct conn *c, const struct pdu_data_out *pdu)
 {
@@ -173,14 +192,12 @@ static struct session_task *dataout_task(struct conn *c, const struct pdu_data_o
 		return NULL;
 	if (dataout_strays(c, t, pdu) || !t->wanted || t->told)
 		return NULL;
-	if (t->unsolicited_open || t->r2t_done == t->r2t_sn || ttt != dataout_ttt(t, t->r2t_done))
-		return NULL;
-	return t;
+	return t->unsolicited_open ? NULL : dataout_answers(t, ttt);
 }
 
 struct session_task *dataout_begin(struct conn *c, const struct pdu_data_out *pdu)
 {
-	struct session_task *t = c->session->target ? dataout_task(c, pdu) : NULL;
+	struct session_task *t = dataout_task(c, pdu);
 	uint32_t len = be24_get(&pdu->data_len);
 
 	if (!t)

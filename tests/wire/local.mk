@@ -22,6 +22,7 @@ EXTRA_DIST += \
 	tests/wire/errors.conv \
 	tests/wire/full.conv \
 	tests/wire/idle.conv \
+	tests/wire/letter.conv \
 	tests/wire/limits.conv \
 	tests/wire/login.conv \
 	tests/wire/logout.conv \
