@@ -141,6 +141,7 @@ static void conn_timer_run(struct loop_timer *timer)
 		conn_check_alive(c);
 		break;
 	case CONN_IN_LOGOUT:
+		stat_add(STAT_iscsi_timeouts, 1);
 		conn_close(c, "logout took too long");
 		break;
 	case CONN_FREE:

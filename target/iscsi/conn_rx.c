@@ -126,6 +126,11 @@ static void rx_numbered(struct conn *c, const uint8_t *data, uint32_t len)
 		session_keep(s, c, pdu, ahs, ahs_len, data, len);
 		return;
 	case SESSION_IGNORE:
+		stat_add(STAT_iscsi_out_of_window, 1);
+		if (log_limit_ok(&c->log))
+			log_info("conn: ignored, outside of the window",
+				"conn=%lu initiator=%s opcode=0x%02x", (unsigned long)c->id,
+				c->initiator, pdu->bhs.opcode & PDU_OPCODE_MASK);
 		return;
 	}
 }

@@ -268,5 +268,24 @@ def documents(tree):
                     yield Fault("document", path, number, f"nothing is called {named}")
 
 
+# ---- the list of the protocol's rules, and the conversations that prove them
+
+WIRE = "docs/wire.md"
+SCENARIO = re.compile(r"`([\w-]+\.conv): ([^`]+)`")
+
+
+def conversations(tree):
+    """Every conversation that the page names is there, and every row of it names one."""
+    titles = {(os.path.basename(p), line[3:].strip()) for p in tree.ending(".conv")
+              for line in tree.lines(p) if line.startswith("== ")}
+    for number, line in enumerate(tree.lines(WIRE) if WIRE in tree.paths else [], 1):
+        named = SCENARIO.findall(line)
+        for name, title in named:
+            if (name, title) not in titles:
+                yield Fault("conversation", WIRE, number, f"{name} has no \"{title}\"")
+        if line.startswith("|") and not line.startswith(("| what |", "|---")) and not named:
+            yield Fault("conversation", WIRE, number, "a row without a conversation")
+
+
 ALL = [staircase, own_header_first, libraries, lengths, length_share, prototypes, licence,
-       forbidden, citations, manual_keys, documents]
+       forbidden, citations, manual_keys, documents, conversations]

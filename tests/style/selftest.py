@@ -124,6 +124,12 @@ SAMPLES = [
      {"docs/a.md": f"<!-- {SPDX[3:-1]} -->\nRead `common/gone.c` and `common/a.c`.\n"}),
     ("a document that names a function that is gone", "document",
      {"docs/a.md": f"<!-- {SPDX[3:-1]} -->\nRead `a_gone` and `a_add`.\n"}),
+    ("a page that names a conversation that is gone", "conversation",
+     {"docs/wire.md": f"<!-- {SPDX[3:-1]} -->\n| what | test |\n|---|---|\n"
+                      "| it | `a.conv: here` · `a.conv: gone` |\n",
+      "tests/wire/a.conv": HASH + "== here\nping\n"}),
+    ("a row of that page that names none", "conversation",
+     {"docs/wire.md": f"<!-- {SPDX[3:-1]} -->\n| what | test |\n|---|---|\n| it | soon |\n"}),
     ("a manual page with a broken macro", "manual",
      {"man/k.8": CLEAN["man/k.8"] + ".Sh DESCRIPTION\n.Xx wrong\n"}),
 ]
