@@ -14,8 +14,8 @@ kurad_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
 kurad_LDADD = rpc/librpc.a $(KURA_LIBS) $(JANSSON_LIBS)
 
 # They start the kurad of the same tree.
-TESTS += tests/unit/test_server.py tests/unit/test_fencing.py tests/unit/test_atomic.py
-tests/unit/test_server.log tests/unit/test_fencing.log tests/unit/test_atomic.log: kurad$(EXEEXT)
+TESTS += tests/unit/test_server.py tests/unit/test_fencing.py tests/unit/test_atomic.py tests/unit/test_mcs.py
+tests/unit/test_server.log tests/unit/test_fencing.log tests/unit/test_atomic.log tests/unit/test_mcs.log: kurad$(EXEEXT)
 EXTRA_DIST += tests/lib/initiator.py
 
 if HAVE_CMOCKA
