@@ -4,6 +4,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from fault import Fault
@@ -65,4 +66,15 @@ def manual(tree):
                      lambda text: True)
 
 
-ALL = [layout, shell, manual]
+def printed(tree):
+    """The page of SCSI commands is what its script prints from the tables."""
+    script, page = "man/kura-scsi.py", "man/kura-scsi.7"
+    if script not in tree.paths:
+        return
+    done = subprocess.run([sys.executable, "-B", script], cwd=tree.root, text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode or done.stdout != tree.text(page):
+        yield Fault("printed", page, 1, f"not of the tables as they are: {script} >{page}")
+
+
+ALL = [layout, shell, manual, printed]
