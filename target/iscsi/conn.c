@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONN_MS 1000u
+#define CONN_MS      1000u
+#define CONN_DROP_MS 100u /* in which a drop notice may leave */
 
 static const char *const conn_state_names[] = {
 #define CONN_STATE(id, name) name,
@@ -138,7 +139,10 @@ static void conn_timer_run(struct loop_timer *timer)
 		conn_close(c, c->state == CONN_XPT_UP ? NULL : "login took too long");
 		break;
 	case CONN_LOGGED_IN:
-		conn_check_alive(c);
+		if (c->dropping)
+			conn_close(c, NULL);
+		else
+			conn_check_alive(c);
 		break;
 	case CONN_IN_LOGOUT:
 		stat_add(STAT_iscsi_timeouts, 1);
@@ -306,6 +310,28 @@ void conn_close(struct conn *c, const char *why)
 	if (c->session)
 		session_lose_conn(own_take(c->session), c, full && !c->dismissed);
 	conn_put(c);
+}
+
+void conn_drop(struct conn *c, const char *why)
+{
+	union pdu pdu = { .async = { .opcode = PDU_ASYNC, .flags = PDU_FINAL } };
+
+	if (c->state != CONN_LOGGED_IN) {
+		conn_close(c, why);
+		return;
+	}
+	if (c->dropping)
+		return;
+	c->dropping = true;
+	if (log_limit_ok(&c->log))
+		log_info("conn: dropped", "conn=%lu peer=%s initiator=%s why=\"%s\"",
+			(unsigned long)c->id, c->peer, c->initiator, why);
+	be32_set(&pdu.async.tag, PDU_TAG_RESERVED);
+	pdu.async.event = PDU_ASYNC_DROP_SESSION;
+	be16_set(&pdu.async.param2, (uint16_t)c->params.time2wait);
+	/* param3, Time2Retain: nothing is kept at recovery level 0 */
+	loop_timer_set(c->loop, &c->timer, CONN_DROP_MS);
+	conn_send_last(c, &pdu, NULL, 0);
 }
 
 void conn_ask_logout(struct conn *c, uint16_t seconds)

@@ -127,6 +127,7 @@ struct conn {
 	uint32_t held;    /* things that keep this memory: tasks, registry answers */
 	bool stream_closed;
 	bool logout_wanted; /* an asynchronous message asked for it */
+	bool dropping;      /* conn_drop: nothing is taken any more */
 	bool ping_out;      /* a NOP-In waits for its answer */
 	bool dismissed;     /* its end was asked for: the others of the session are not told */
 	uint64_t last_rx_ns;
@@ -182,6 +183,10 @@ void conn_time_login(struct conn *c);
 /* Opens the stream on c->loop for `fd`, which it takes, and lists the connection there. 0 or
  * -errno (fd closed). */
 int conn_open(struct conn *c, int fd);
+
+/* Ends a connection whose session is to end: tells it by an asynchronous message (RFC 7143 11.9.1),
+ * takes nothing any more, and closes when that has left, or soon. */
+void conn_drop(struct conn *c, const char *why);
 
 /* Asks the initiator to log out within `seconds`, by an asynchronous message (RFC 7143 11.9.1). */
 void conn_ask_logout(struct conn *c, uint16_t seconds);

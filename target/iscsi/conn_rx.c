@@ -252,9 +252,9 @@ static bool rx_head_done(struct conn *c)
 		conn_protocol_error(c, "RFC 7143 13.12: data segment above what was declared");
 		return false;
 	}
-	if (c->state == CONN_LOGGED_IN) {
+	if (c->state == CONN_LOGGED_IN && !c->dropping) {
 		rx_route(c, pdu);
-	} else if (c->state == CONN_IN_LOGOUT) {
+	} else if (c->state == CONN_IN_LOGOUT || c->dropping) {
 		rx->sink = CONN_SINK_DROP; /* RFC 7143 11.14: nothing is taken behind a logout */
 	} else if (login) {
 		rx->sink = CONN_SINK_COLLECT;

@@ -52,7 +52,9 @@ static void visit(struct iscsi_round *r, unsigned loop, struct conn *c)
 	if (verdict == ISCSI_STAYS)
 		return;
 	r->judged[loop]++;
-	if (r->action == ISCSI_CLOSE || (r->action == ISCSI_ASK && c->state != CONN_LOGGED_IN))
+	if (r->action == ISCSI_CLOSE)
+		conn_drop(c, reasons[verdict]);
+	else if (r->action == ISCSI_ASK && c->state != CONN_LOGGED_IN)
 		conn_close(c, reasons[verdict]);
 	else if (r->action == ISCSI_ASK)
 		conn_ask_logout(c, r->seconds);

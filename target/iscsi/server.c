@@ -150,7 +150,9 @@ static void drain_each(struct scsi_everywhere *e, struct loop *loop)
 	list_for_each_safe (node, &home->conns) {
 		struct conn *c = container_of(node, struct conn, node);
 
-		if (d->closing || c->state != CONN_LOGGED_IN)
+		if (d->closing && d->seconds)
+			conn_drop(c, "stopping");
+		else if (d->closing || c->state != CONN_LOGGED_IN)
 			conn_close(c, d->closing ? "stopping" : NULL);
 		else
 			conn_ask_logout(c, (uint16_t)d->seconds);
