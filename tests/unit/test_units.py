@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What a unit of a real kurad keeps over kill -9 and over a stop: saved mode parameters, and that a
-sanitize operation did not end."""
+sanitize operation did not end; and what is left of a key that was destroyed: nothing."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import kurad  # noqa: E402
 import tapout  # noqa: E402
-from initiator import CHECK, GOOD, Initiator, write10  # noqa: E402
+from initiator import CHECK, GOOD, Initiator, read10, write10  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:units"
 SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
@@ -102,6 +103,93 @@ def test_sanitize(daemon, end, what):
     tap.check(log_in(daemon).command(READY)[0] == GOOD, f"and {what} later, too")
 
 
+def key_read(daemon):
+    with open(daemon.path("disk.key"), "rb") as f:
+        return f.read()
+
+
+def mappings(pid):
+    """(begin, end, whether a core dump has it) of the memory that the process may write."""
+    begin = end = 0
+    mode = ""
+    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as f:
+        for line in f:
+            head = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) ", line)
+            if head:
+                begin, end, mode = int(head[1], 16), int(head[2], 16), head[3]
+            elif line.startswith("VmFlags:") and mode[1] == "w" and end - begin < 1 << 30:
+                yield begin, end, " dd" not in line
+
+
+def key_places(daemon, key):
+    """How often a piece of the key is in the process: (where a core dump has it, elsewhere)."""
+    pid, found = daemon.process.pid, [0, 0]
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+        for begin, end, dumped in mappings(pid):
+            try:
+                mem.seek(begin)
+                memory = mem.read(end - begin)
+            except OSError:
+                continue
+            found[0 if dumped else 1] += sum(memory.count(key[i:i + 16])
+                                             for i in range(0, 64, 16))
+    return tuple(found)
+
+
+def crypto_erase(session, flags=0):
+    """SANITIZE, CRYPTOGRAPHIC ERASE."""
+    return session.command(bytes([0x48, 0x03 | flags, 0, 0, 0, 0, 0, 0, 0, 0]))[0]
+
+
+def test_key(daemon):
+    data = os.urandom(512)
+    a = log_in(daemon)
+    old = key_read(daemon)
+    tap.check(a.command(write10(0, 1), write=data)[0] == GOOD and
+              a.command(read10(0, 1), read=512)[2] == data, "an encrypted volume reads back")
+    crash(daemon)
+    a = log_in(daemon)
+    tap.check(a.command(read10(0, 1), read=512)[2] == data, "after kill -9, too")
+    dumped, hidden = key_places(daemon, old)
+    tap.check(dumped == 0 and hidden >= 4, "the key is only where no core dump has it",
+              f"{dumped} {hidden}")
+    tap.check(crypto_erase(a) == GOOD, "a cryptographic erase")
+    new = key_read(daemon)
+    tap.check(new != old and len(new) == 64, "there is another key")
+    tap.check(key_places(daemon, old) == (0, 0), "nothing of the old one is in memory",
+              str(key_places(daemon, old)))
+    status, _, found = a.command(read10(0, 1), read=512)
+    tap.check(status == GOOD and found not in (data, bytes(512)), "what was written is lost")
+    tap.check(a.command(read10(9, 1), read=512)[2] == bytes(512), "what was not is still zero")
+    a.command(write10(0, 1), write=data)
+    crash(daemon)
+    a = log_in(daemon)
+    tap.check(a.command(read10(0, 1), read=512)[2] == data, "the new key holds after kill -9")
+    tap.check(old not in daemon.log().encode("utf-8", "surrogateescape") and
+              old.hex() not in daemon.log() and new.hex() not in daemon.log(),
+              "the log knows no key")
+
+
+def test_key_killed(daemon, times):
+    """kill -9 on the way: done, or failed until another one ends well; never half a key."""
+    for n in range(times):
+        a = log_in(daemon)
+        crypto_erase(a, flags=0x80)
+        time.sleep(0.0007 * n)
+        crash(daemon)
+        a = log_in(daemon)
+        told = a.command(READY)[1]
+        tap.check(told in (FAILED, None) and len(key_read(daemon)) == 64,
+                  f"killed {n}: the unit is whole or says that it failed", str(told))
+        tap.check(crypto_erase(a) == GOOD and a.command(READY)[0] == GOOD,
+                  f"killed {n}: another one helps")
+
+
+def keyed(volume):
+    """The same with the crypt layer."""
+    return {**volume, "layers": [{"kind": "crypt", "options": "key=@SCRATCH@/disk.key"}]}
+
+
 def main():
     volume = {"name": "disk", "store": "file", "path": "@SCRATCH@/disk.img", "size": "256M",
               "thin": True}
@@ -111,6 +199,12 @@ def main():
         test_modes(daemon)
         test_sanitize(daemon, crash, "kill -9")
         test_sanitize(daemon, lambda d: d.restart(), "a stop")
+    daemon = kurad.Kurad(kurad.config([keyed(volume)], targets, loops=2))
+    with open(os.open(daemon.path("disk.key"), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+        f.write(os.urandom(64))
+    with daemon:
+        test_key(daemon)
+        test_key_killed(daemon, 6)
     return tap.done()
 
 
