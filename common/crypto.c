@@ -8,6 +8,7 @@
  */
 #include "common/crypto.h"
 
+#include "common/log.h"
 #include "common/own.h"
 
 #include <openssl/crypto.h>
@@ -100,13 +101,15 @@ static void crypto_setup(void)
 {
 	void *base = mmap(NULL, (size_t)VAULT_PAGES * VAULT_PAGE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	bool ours;
 
 	own_assert(base != MAP_FAILED);
 	(void)madvise(base, (size_t)VAULT_PAGES * VAULT_PAGE, MADV_DONTDUMP);
 	vault.base = base;
-	ours = CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free);
-	own_assert(ours); /* nobody else in this process has used libcrypto before */
+	/* refused when another library of this process has used libcrypto before */
+	if (!CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free))
+		log_warn("crypto: a core dump would show keys, for another library was first to "
+			 "use libcrypto",
+			"library=%s", OpenSSL_version(OPENSSL_VERSION));
 	made.xts = EVP_CIPHER_fetch(NULL, "AES-256-XTS", NULL);
 }
 
