@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The Debian package: it builds, lintian finds no error, it can be installed in a clean Debian by
+# debootstrap, works there, and leaves when it is purged. As root; prints TAP.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d -t kura-package-test.XXXXXXXX)
+root=$work/root
+count=0
+failed=0
+
+cleanup() {
+	local place
+	for place in proc dev; do
+		! mountpoint -q "$root/$place" || umount "$root/$place"
+	done
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+result() { # status name: one line of TAP, with what was said when it failed
+	count=$((count + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $count - $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok $count - $2"
+		tail -25 "$work/log" | sed 's/^/# /'
+	fi
+}
+
+try() { # name command...
+	local name=$1
+	shift
+	"$@" >"$work/log" 2>&1
+	result $? "$name"
+}
+
+inside() {
+	timeout 300 chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
+		DEBIAN_FRONTEND=noninteractive "$@"
+}
+
+# Where this machine takes its packages from.
+mirror() {
+	cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+		awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print $i; exit } }
+		     $1 == "URIs:" { print $2; exit }'
+}
+
+bootstrap() {
+	local url
+	url=$(mirror)
+	[ -n "$url" ] || { echo "no mirror in the sources of apt"; return 1; }
+	debootstrap --variant=minbase --include=ca-certificates \
+		"$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" "$url" || return 1
+	cp -L /etc/resolv.conf "$root/etc/" 2>/dev/null
+	cp -r /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
+	cp -r /etc/apt/sources.list* "$root/etc/apt/"
+	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+	chmod +x "$root/usr/sbin/policy-rc.d"
+	mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev"
+}
+
+install_it() {
+	cp "$work"/kura_*.deb "$root/tmp/" && inside apt-get update -q &&
+		inside sh -c 'apt-get install -q -y --no-install-recommends /tmp/kura_*.deb'
+}
+
+serves() { # kurad of the package, asked by its tool
+	echo 'portals = ( { address = "127.0.0.1"; port = 0; } );' >"$root/etc/kura/test.conf"
+	inside sh -c '
+		mkdir -p /var/lib/kura-test
+		kurad --control /run/kura.control --state /var/lib/kura-test --config /etc/kura/test.conf &
+		pid=$! answered=1
+		for i in 1 2 3 4 5 6 7 8 9 10; do
+			kura --socket /run/kura.control status && answered=0 && break
+			sleep 1
+		done
+		kill "$pid" && wait "$pid" && exit $answered'
+}
+
+has_nothing_left() {
+	[ ! -e "$root/etc/kura/kura.conf" ] && [ ! -e "$root/usr/sbin/kurad" ] &&
+		[ ! -e "$root/lib/systemd/system/kurad.service" ]
+}
+
+try "the package builds" "$here/../../packaging/build.sh" "$work"
+try "lintian finds no error" lintian --allow-root --fail-on error "$work"/kura_*.deb
+try "systemd gives the unit at most 3.0" systemd-analyze security --offline=true --threshold=30 \
+	"$here/../../contrib/systemd/kurad.service"
+try "a clean Debian" bootstrap
+try "the package installs" install_it
+try "its groups are there" inside getent group kura kura-monitor
+try "its configuration has no mistake" inside kurad --check
+# shellcheck disable=SC2016 # the inner shell expands
+try "and is its owner's alone" inside sh -c '[ "$(stat -c %a /etc/kura/kura.conf)" = 600 ]'
+try "kurad serves, kura asks" serves
+try "it leaves when it is purged" inside dpkg --purge kura
+try "with everything" has_nothing_left
+echo "1..$count"
+[ "$failed" = 0 ]
