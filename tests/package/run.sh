@@ -53,6 +53,7 @@ bootstrap() {
 	local url
 	url=$(mirror)
 	[ -n "$url" ] || { echo "no mirror in the sources of apt"; return 1; }
+	# shellcheck disable=SC1091 # every Debian has it
 	debootstrap --variant=minbase --include=ca-certificates \
 		"$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" "$url" || return 1
 	cp -L /etc/resolv.conf "$root/etc/" 2>/dev/null
@@ -70,6 +71,7 @@ install_it() {
 
 serves() { # kurad of the package, asked by its tool
 	echo 'portals = ( { address = "127.0.0.1"; port = 0; } );' >"$root/etc/kura/test.conf"
+	# shellcheck disable=SC2016 # the inner shell expands
 	inside sh -c '
 		mkdir -p /var/lib/kura-test
 		kurad --control /run/kura.control --state /var/lib/kura-test --config /etc/kura/test.conf &
