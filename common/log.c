@@ -21,6 +21,16 @@
 
 static atomic_int log_level_now = LOG_LEVEL_INFO;
 
+enum log_level log_level_named(const char *name)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	unsigned level = 0;
+
+	while (level < LOG_LEVEL_DEBUG && strcmp(names[level], name) != 0)
+		level++;
+	return (enum log_level)level;
+}
+
 void log_set_level(enum log_level level)
 {
 	atomic_store_explicit(&log_level_now, (int)level, memory_order_relaxed);

@@ -24,6 +24,9 @@ struct log_limit {
 /* Drops lines above `level`; default LOG_LEVEL_INFO. Any thread. */
 void log_set_level(enum log_level level);
 
+/* The level of this name, "error", "warn", "info" or "debug"; what is none is "debug". */
+enum log_level log_level_named(const char *name);
+
 /* Whether a line of this level would be written; for fields that cost something to make. */
 bool log_wants(enum log_level level);
 

@@ -6,7 +6,7 @@
  * Whatever can fail is made ready first: volumes are opened, units and ports made, sockets bound.
  * Nobody sees any of that yet, so that a failure there leaves everything as it was. Then the steps
  * take effect, those that add before those that remove. A configuration and its server agree at any
- * time: server_config tells what is served.
+ * time: server_view tells what is served.
  */
 #ifndef KURA_TARGET_APPLY_H
 #define KURA_TARGET_APPLY_H
@@ -17,7 +17,8 @@
 
 enum apply_flags {
 	APPLY_DRY_RUN = 1u << 0, /* says what would be done, and does nothing */
-	APPLY_FORCE = 1u << 1,   /* also where sessions use what goes, and volumes that shrink */
+	APPLY_FORCE = 1u << 1,   /* also where sessions use what goes */
+	APPLY_SHRINK = 1u << 2,  /* also where a volume becomes smaller: what lay behind is gone */
 };
 
 /* What kind of step it is; apply_kind_name has the words for machines. */
@@ -32,7 +33,7 @@ enum apply_state {
 	APPLY_PLANNED, /* not begun, or a dry run */
 	APPLY_DONE,
 	APPLY_FAILED,  /* `text` says why at its end; what the step was for is as it was before */
-	APPLY_REFUSED, /* not without APPLY_FORCE, or not while it is in use: see `users` */
+	APPLY_REFUSED, /* not without leave (enum apply_flags), or not while it has users */
 	APPLY_RESTART, /* takes effect with the next start only; left as it is */
 };
 
@@ -57,7 +58,7 @@ struct apply_report {
  * apply_flags. `report` is filled in, also with an error: free it by apply_report_fini.
  *
  * 0: `next` holds now; there may be steps in APPLY_RESTART, and in APPLY_FAILED where a volume
- *    could not be made larger: server_config has the old values of these.
+ *    could not get another size: what is served (server_view) has the old values of these.
  * -EBUSY: another change is under way, or (steps in APPLY_REFUSED) something is in use that would
  *    go or be opened again. Nothing has changed.
  * Other -errno: something could not be made ready, report->why says what. Nothing has changed.

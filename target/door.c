@@ -8,7 +8,9 @@
 
 struct door_listener {
 	struct loop_listener l;
+	struct list node;
 	struct door *door;
+	struct door_closing *closing; /* who closes it alone, or NULL */
 };
 
 /* A connection on its way to its loop. */
@@ -74,45 +76,64 @@ static void accepted(struct loop_listener *l, int fd)
 
 static void closed(struct loop_listener *l)
 {
-	struct door *door = container_of(l, struct door_listener, l)->door;
+	struct door_listener *d = container_of(l, struct door_listener, l);
+	struct door_closing *closing = d->closing;
+	struct door *door = d->door;
 
-	if (!--door->open)
+	list_del(&d->node);
+	free(d);
+	if (closing)
+		closing->closed(closing);
+	if (list_empty(&door->listeners) && door->shut)
 		door->shut(door);
 }
 
-void door_init(struct door *door, struct iscsi_server *iscsi, struct loop *const *loops, unsigned n,
-	const struct listen_set *set)
+void door_init(struct door *door, struct iscsi_server *iscsi, struct loop *const *loops, unsigned n)
 {
 	*door = (struct door){ .iscsi = iscsi, .loops = loops, .loop_count = n };
-	door->listeners = own_calloc(set->count + 1, sizeof *door->listeners);
-	door->listener_count = set->count;
-	for (unsigned i = 0; i < set->count; i++) {
-		struct door_listener *d = &door->listeners[i];
-
-		d->door = door;
-		d->l.fd = set->sockets[i].fd;
-		d->l.accepted = accepted;
-		d->l.closed = closed;
-	}
+	list_init(&door->listeners);
 }
 
-void door_start(struct door *door)
+void door_open(struct door *door, int fd)
 {
-	for (unsigned i = 0; i < door->listener_count; i++)
-		loop_listener_start(door->loops[0], &door->listeners[i].l);
-	door->open = door->listener_count;
+	struct door_listener *d = own_calloc(1, sizeof *d);
+
+	d->door = door;
+	d->l.fd = fd;
+	d->l.accepted = accepted;
+	d->l.closed = closed;
+	list_push(&door->listeners, &d->node);
+	loop_listener_start(door->loops[0], &d->l);
+}
+
+void door_close(struct door *door, struct door_closing *closing, int fd)
+{
+	list_for_each (it, &door->listeners) {
+		struct door_listener *d = container_of(it, struct door_listener, node);
+
+		if (d->l.fd != fd)
+			continue;
+		d->closing = closing;
+		loop_listener_stop(door->loops[0], &d->l);
+		return;
+	}
+	own_assert(!"a socket that the door has");
 }
 
 void door_shut(struct door *door, void (*shut)(struct door *door))
 {
-	own_assert(door->open);
+	own_assert(!list_empty(&door->listeners));
 	door->shut = shut;
-	for (unsigned i = 0; i < door->listener_count; i++)
-		loop_listener_stop(door->loops[0], &door->listeners[i].l);
+	list_for_each (it, &door->listeners)
+		loop_listener_stop(
+			door->loops[0], &container_of(it, struct door_listener, node)->l);
 }
 
 void door_fini(struct door *door)
 {
-	free(door->listeners);
+	struct list *node;
+
+	while (door->loops && (node = list_pop(&door->listeners)))
+		free(container_of(node, struct door_listener, node));
 	*door = (struct door){ 0 };
 }

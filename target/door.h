@@ -13,26 +13,31 @@
 #include "target/iscsi/iscsi.h"
 #include "target/listen.h"
 
-struct door_listener;
-
 struct door {
 	struct iscsi_server *iscsi; /* borrowed */
 	struct loop *const *loops;  /* borrowed; [0] accepts */
 	unsigned loop_count;
-	unsigned turn; /* where the search for the least loaded loop begins */
-	struct door_listener *listeners;
-	unsigned listener_count;
-	unsigned open;                   /* listeners that are not closed */
+	unsigned turn;                   /* where the search for the least loaded loop begins */
+	struct list listeners;           /* that are not closed */
 	struct log_limit limit;          /* of lines about failed accepts */
 	void (*shut)(struct door *door); /* see door_shut */
 };
 
-/* Prepares it for the sockets of `set` (borrowed). Fini also when nothing was started. */
-void door_init(struct door *door, struct iscsi_server *iscsi, struct loop *const *loops, unsigned n,
-	const struct listen_set *set);
+struct door_closing {
+	void (*closed)(struct door_closing *c);
+};
 
-/* Starts accepting; before loop 0 runs or on its thread. */
-void door_start(struct door *door);
+/* One that nobody comes in by yet. Fini it. */
+void door_init(
+	struct door *door, struct iscsi_server *iscsi, struct loop *const *loops, unsigned n);
+
+/* Accepts by the listening socket `fd` (borrowed until closed) as well; before loop 0 runs or on
+ * its thread. */
+void door_open(struct door *door, int fd);
+
+/* Accepts no more by `fd`: closing->closed comes later, then the socket is the caller's. On loop
+ * 0's thread. */
+void door_close(struct door *door, struct door_closing *closing, int fd);
 
 /* Accepts no more and calls `shut` later; on loop 0's thread. The sockets stay open. */
 void door_shut(struct door *door, void (*shut)(struct door *door));

@@ -116,8 +116,14 @@ static int bind_patiently(const union address *a)
 	return fd;
 }
 
-/* Takes `fd` into the set. */
-static int add(struct listen_set *set, int fd, bool given)
+/* How a portal is known: as it was written. */
+static void name_portal(const struct cfg_portal *p, char name[LISTEN_NAME_LEN])
+{
+	snprintf(name, LISTEN_NAME_LEN, "%s %u", p->address, p->port);
+}
+
+/* Takes `fd` into the set; `p` NULL: it was given. */
+static int add(struct listen_set *set, int fd, const struct cfg_portal *p)
 {
 	struct listen_socket *s = &set->sockets[set->count];
 	union address a;
@@ -128,26 +134,56 @@ static int add(struct listen_set *set, int fd, bool given)
 		close(fd);
 		return err;
 	}
-	*s = (struct listen_socket){ .fd = fd, .given = given };
+	*s = (struct listen_socket){ .fd = fd, .given = !p, .family = a.any.sa_family };
 	name_of(&a, s->name);
+	if (p)
+		name_portal(p, s->portal);
 	set->count++;
 	return 0;
 }
 
-/* Binds one address; *port 0 becomes the port that the kernel chose. */
-static int open_one(
-	struct listen_set *set, const struct cfg_portal *p, int family, uint16_t *port, char *why)
+/* One configuration followed. */
+struct following {
+	struct listen_set *set, *fresh;
+	char *why;
+};
+
+/* A socket that was bound for this portal; it is kept. */
+static const struct listen_socket *keep(struct following *f, const struct cfg_portal *p, int family)
 {
+	char name[LISTEN_NAME_LEN];
+
+	name_portal(p, name);
+	for (unsigned i = 0; i < f->set->count; i++) {
+		struct listen_socket *s = &f->set->sockets[i];
+
+		if (s->given || s->kept || s->family != family || strcmp(s->portal, name))
+			continue;
+		s->kept = true;
+		return s;
+	}
+	return NULL;
+}
+
+/* Binds one address, if it is not; *port 0 becomes the port that the kernel chose. */
+static int open_one(struct following *f, const struct cfg_portal *p, int family, uint16_t *port)
+{
+	const struct listen_socket *kept = keep(f, p, family);
 	char name[LISTEN_NAME_LEN];
 	union address a;
 	int fd, err;
 
+	if (kept) {
+		if (!*port && !address_of(kept->fd, &a))
+			*port = port_of(&a);
+		return 0;
+	}
 	set_address(&a, family, p->address, *port);
 	name_of(&a, name);
 	fd = bind_patiently(&a);
-	err = fd < 0 ? fd : add(set, fd, false);
+	err = fd < 0 ? fd : add(f->fresh, fd, p);
 	if (err) {
-		snprintf(why, LISTEN_WHY_LEN, "%s: cannot listen: %s; %s", name, strerror(-err),
+		snprintf(f->why, LISTEN_WHY_LEN, "%s: cannot listen: %s; %s", name, strerror(-err),
 			advice(err));
 		return err;
 	}
@@ -192,55 +228,87 @@ static bool is_given(const struct listen_set *set, const struct cfg_portal *p, i
 }
 
 /* Both families of "*"; a host without IPv6 is served by IPv4 alone. */
-static int open_any(struct listen_set *set, const struct cfg_portal *p, char *why)
+static int open_any(struct following *f, const struct cfg_portal *p)
 {
 	uint16_t port = p->port;
-	int err = is_given(set, p, AF_INET) ? 0 : open_one(set, p, AF_INET, &port, why);
+	int err = is_given(f->set, p, AF_INET) ? 0 : open_one(f, p, AF_INET, &port);
 
-	if (err || is_given(set, p, AF_INET6))
+	if (err || is_given(f->set, p, AF_INET6))
 		return err;
-	err = open_one(set, p, AF_INET6, &port, why);
+	err = open_one(f, p, AF_INET6, &port);
 	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL ? 0 : err;
 }
 
-static int open_portal(struct listen_set *set, const struct cfg_portal *p, char *why)
+static int open_portal(struct following *f, const struct cfg_portal *p)
 {
 	int family = strchr(p->address, ':') ? AF_INET6 : AF_INET;
 	uint16_t port = p->port;
 
 	if (!strcmp(p->address, "*"))
-		return open_any(set, p, why);
-	if (is_given(set, p, family))
+		return open_any(f, p);
+	if (is_given(f->set, p, family))
 		return 0;
-	return open_one(set, p, family, &port, why);
+	return open_one(f, p, family, &port);
 }
 
-int listen_open(struct listen_set *set, const struct config *cfg, const int *given,
-	unsigned given_count, char *why)
+int listen_take(struct listen_set *set, const int *given, unsigned count, char *why)
 {
 	int err = 0;
 
-	set->count = 0;
-	for (unsigned i = 0; i < given_count && !err; i++)
-		err = add(set, given[i], true);
-	if (err) {
+	for (unsigned i = 0; i < count && !err; i++)
+		err = add(set, given[i], NULL);
+	if (err)
 		snprintf(why, LISTEN_WHY_LEN, "a socket from the service manager is unusable: %s",
 			strerror(-err));
-		return err;
+	return err;
+}
+
+static bool has_given(const struct listen_set *set)
+{
+	for (unsigned i = 0; i < set->count; i++) {
+		if (set->sockets[i].given)
+			return true;
 	}
+	return false;
+}
+
+int listen_follow(
+	struct listen_set *set, const struct config *cfg, struct listen_set *fresh, char *why)
+{
+	struct following f = { .set = set, .fresh = fresh, .why = why };
+	int err = 0;
+
+	for (unsigned i = 0; i < set->count; i++)
+		set->sockets[i].kept = set->sockets[i].given;
 	for (unsigned i = 0; i < cfg->portal_count && !err; i++) {
 		const struct cfg_portal *p = &cfg->portals[i];
 
-		if (!p->where.line && set->count)
+		if (!p->where.line && has_given(set))
 			continue; /* the default; whoever gave sockets chose otherwise */
-		if (set->count + 2 > LISTEN_MAX) {
+		if (set->count + fresh->count + 2 > LISTEN_MAX) {
 			snprintf(why, LISTEN_WHY_LEN, "more than %u sockets; remove portals",
 				LISTEN_MAX);
 			return -E2BIG;
 		}
-		err = open_portal(set, p, why);
+		err = open_portal(&f, p);
 	}
 	return err;
+}
+
+void listen_join(struct listen_set *set, struct listen_set *fresh)
+{
+	own_assert(set->count + fresh->count <= LISTEN_MAX);
+	for (unsigned i = 0; i < fresh->count; i++) {
+		set->sockets[set->count] = fresh->sockets[i];
+		set->sockets[set->count++].kept = true;
+	}
+	fresh->count = 0;
+}
+
+void listen_drop(struct listen_set *set, unsigned at)
+{
+	close(set->sockets[at].fd);
+	set->sockets[at] = set->sockets[--set->count];
 }
 
 void listen_close(struct listen_set *set)

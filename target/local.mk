@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 sbin_PROGRAMS += kurad
 kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/server.c target/apply.h target/apply.def \
-	target/storage.h target/storage.c target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
+	target/apply_guts.h target/apply.c target/apply_plan.c target/apply_report.c \
+	target/storage.h target/storage_guts.h target/storage.c target/ports.c target/change.c \
+	target/errand.h target/errand.c target/server_guts.h target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
 	target/listen.c target/watch.h target/watch.c target/notify.h target/notify.c \
 	target/ctl/ctl.h target/ctl/ctl.c target/ctl/rpc.c target/ctl/call.h target/ctl/call.c \
 	target/ctl/job.h target/ctl/job.c target/ctl/verbs.h target/ctl/verbs.c \
@@ -14,8 +16,8 @@ kurad_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
 kurad_LDADD = rpc/librpc.a $(KURA_LIBS) $(JANSSON_LIBS)
 
 # They start the kurad of the same tree.
-TESTS += tests/unit/test_server.py tests/unit/test_fencing.py tests/unit/test_atomic.py tests/unit/test_mcs.py
-tests/unit/test_server.log tests/unit/test_fencing.log tests/unit/test_atomic.log tests/unit/test_mcs.log: kurad$(EXEEXT)
+TESTS += tests/unit/test_server.py tests/unit/test_fencing.py tests/unit/test_atomic.py tests/unit/test_mcs.py tests/unit/test_apply.py
+tests/unit/test_server.log tests/unit/test_fencing.log tests/unit/test_atomic.log tests/unit/test_mcs.log tests/unit/test_apply.log: kurad$(EXEEXT)
 EXTRA_DIST += tests/lib/initiator.py
 
 if HAVE_CMOCKA

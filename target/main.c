@@ -101,16 +101,6 @@ static struct config *read_config(const char *path, const char *state_dir)
 	return cfg;
 }
 
-static enum log_level level_of(const char *name)
-{
-	static const char *const names[] = { "error", "warn", "info", "debug" };
-	unsigned level = 0;
-
-	while (level < LOG_LEVEL_DEBUG && strcmp(names[level], name))
-		level++;
-	return (enum log_level)level;
-}
-
 int main(int argc, char **argv)
 {
 	struct options o = {
@@ -126,8 +116,11 @@ int main(int argc, char **argv)
 	cfg = read_config(o.config, o.run.state_dir);
 	if (!cfg)
 		return EXIT_FAILED;
-	log_set_level(level_of(cfg->log_level));
-	status = !o.check && run_server(cfg, &o.run) ? EXIT_FAILED : EXIT_OK;
-	cfg_free(cfg);
-	return status;
+	log_set_level(log_level_named(cfg->log_level));
+	if (o.check) {
+		cfg_free(cfg);
+		return EXIT_OK;
+	}
+	o.run.config = o.config;
+	return run_server(cfg, &o.run) ? EXIT_FAILED : EXIT_OK;
 }

@@ -10,10 +10,21 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 void notify_ready(const char *status)
 {
 	sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+}
+
+/* systemd.service(5), Type=notify-reload: the time tells it which reload this is. */
+void notify_reloading(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+		(unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
 }
 
 void notify_stopping(unsigned seconds)
@@ -58,6 +69,10 @@ unsigned notify_take_sockets(int *fds, unsigned max)
 void notify_ready(const char *status)
 {
 	(void)status;
+}
+
+void notify_reloading(void)
+{
 }
 
 void notify_stopping(unsigned seconds)

@@ -13,6 +13,9 @@
 /* Ready to serve; `status` is a line for people. */
 void notify_ready(const char *status);
 
+/* The configuration is being read again; notify_ready ends that. */
+void notify_reloading(void);
+
 /* A clean stop has begun that may take so many seconds. */
 void notify_stopping(unsigned seconds);
 

@@ -21,10 +21,32 @@ static const struct iscsi_auth_conf *auth_of(
 	return out;
 }
 
+/* The tags of the portals, each once, in the order of the configuration. */
+struct tags {
+	uint16_t *tag;
+	unsigned count;
+};
+
+static struct tags tags_of(const struct config *cfg)
+{
+	struct tags t = { .tag = own_calloc(cfg->portal_count, sizeof *t.tag) };
+
+	for (unsigned i = 0; i < cfg->portal_count; i++) {
+		unsigned k = 0;
+
+		while (k < t.count && t.tag[k] != cfg->portals[i].group)
+			k++;
+		if (k == t.count)
+			t.tag[t.count++] = cfg->portals[i].group;
+	}
+	return t;
+}
+
 /* The list of rules of one target while it is made. */
 struct making {
 	const struct storage *storage;
-	unsigned index; /* of the target */
+	const struct tags *tags;
+	const char *target;
 	struct iscsi_rule_conf *rules;
 	struct iscsi_auth_conf *auths;
 	struct scsi_target **ports; /* for each rule, for each portal group */
@@ -35,12 +57,16 @@ struct making {
 static void add_rule(struct making *m, const struct cfg_initiator *i, const struct cfg_host *host,
 	const struct cfg_access *access)
 {
-	unsigned groups = m->storage->group_count;
-	struct scsi_target **ports = m->ports + m->count * groups;
+	struct scsi_target **ports = m->ports + m->count * m->tags->count;
 	const struct cfg_auth *auth = i->auth ? i->auth : host ? host->auth : NULL;
+	const char *view = access && access->lun_count ? host->name : NULL;
 
-	for (unsigned g = 0; g < groups; g++)
-		ports[g] = storage_port(m->storage, m->index, g, access);
+	for (unsigned g = 0; g < m->tags->count; g++) {
+		const struct storage_port *port =
+			storage_port_find(m->storage, m->target, m->tags->tag[g], view);
+
+		ports[g] = port ? port->scsi : NULL;
+	}
 	m->rules[m->count] = (struct iscsi_rule_conf){
 		.initiator = i->name,
 		.addresses = i->addresses,
@@ -84,20 +110,20 @@ static unsigned count_rules(const struct config *cfg, const struct cfg_target *t
 }
 
 static void offer_target(struct iscsi_catalogue *cat, const struct config *cfg,
-	const struct storage *storage, unsigned index)
+	const struct storage *storage, const struct tags *tags, const struct cfg_target *t)
 {
-	const struct cfg_target *t = &cfg->targets[index];
 	unsigned n = count_rules(cfg, t) + 1; /* none is fine */
 	struct making m = {
 		.storage = storage,
-		.index = index,
+		.tags = tags,
+		.target = t->name,
 		.rules = own_calloc(n, sizeof *m.rules),
 		.auths = own_calloc(n, sizeof *m.auths),
-		.ports = own_calloc((size_t)n * storage->group_count, sizeof(struct scsi_target *)),
+		.ports = own_calloc((size_t)n * tags->count, sizeof(struct scsi_target *)),
 	};
 	struct iscsi_auth_conf auth;
 	struct iscsi_offer offer = {
-		.target = storage_port(storage, index, 0, NULL),
+		.name = t->name,
 		.alias = t->alias,
 		.portal_groups = t->portal_groups,
 		.redirect = t->redirect ? t->redirect->address : NULL,
@@ -115,7 +141,7 @@ static void offer_target(struct iscsi_catalogue *cat, const struct config *cfg,
 }
 
 static void name_portals(
-	struct iscsi_catalogue *cat, const struct config *cfg, const struct storage *storage)
+	struct iscsi_catalogue *cat, const struct config *cfg, const struct tags *tags)
 {
 	struct iscsi_portal_conf *portals own_free = own_calloc(cfg->portal_count, sizeof *portals);
 
@@ -123,7 +149,7 @@ static void name_portals(
 		const struct cfg_portal *p = &cfg->portals[i];
 		unsigned group = 0;
 
-		while (storage->groups[group] != p->group)
+		while (tags->tag[group] != p->group)
 			group++;
 		portals[i] = (struct iscsi_portal_conf){
 			.address = p->address,
@@ -132,16 +158,40 @@ static void name_portals(
 			.advertise = p->advertise,
 		};
 	}
-	iscsi_catalogue_portals(
-		cat, storage->groups, storage->group_count, portals, cfg->portal_count);
+	iscsi_catalogue_portals(cat, tags->tag, tags->count, portals, cfg->portal_count);
 }
 
 void offer_all(struct iscsi_catalogue *cat, const struct config *cfg, const struct storage *storage)
 {
+	struct tags tags = tags_of(cfg);
 	struct iscsi_auth_conf auth;
 
-	name_portals(cat, cfg, storage);
+	name_portals(cat, cfg, &tags);
 	for (unsigned i = 0; i < cfg->target_count; i++)
-		offer_target(cat, cfg, storage, i);
+		offer_target(cat, cfg, storage, &tags, &cfg->targets[i]);
 	iscsi_catalogue_guard_discovery(cat, auth_of(cfg->discovery_auth, &auth));
+	free(tags.tag);
+}
+
+struct iscsi_opts offer_opts(const struct config *cfg)
+{
+	return (struct iscsi_opts){
+		.max_connections = cfg->max_connections,
+		.max_logins = cfg->max_logins,
+		.max_logins_per_address = cfg->max_logins_per_address,
+		.max_sessions = cfg->max_sessions,
+		.max_tasks = cfg->max_tasks,
+		.max_text = cfg->max_text,
+		.max_burst = cfg->max_burst_length,
+		.first_burst = cfg->first_burst_length,
+		.max_r2t = cfg->max_outstanding_r2t,
+		.login_seconds = cfg->login_seconds,
+		.logout_seconds = cfg->logout_seconds,
+		.discovery_seconds = cfg->discovery_seconds,
+		.stall_seconds = cfg->stall_seconds,
+		.ping_seconds = cfg->ping_seconds,
+		.ping_timeout_seconds = cfg->ping_timeout_seconds,
+		.queue_depth = cfg->queue_depth,
+		.session_connections = cfg->max_connections_per_session,
+	};
 }

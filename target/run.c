@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The main thread does nothing but wait: for signals, by a descriptor, and for the end of the
- * loops.
+ * loops. At SIGHUP it reads the configuration again and has the server follow it.
  *
  * A stop that exceeds its time ends the process as it is: what was acknowledged as durable is, and
  * the kernel keeps the page cache; memory that a stuck request still uses cannot be freed.
@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/own.h"
 #include "kura_config.h"
+#include "target/apply.h"
 #include "target/ctl/ctl.h"
 #include "target/notify.h"
 #include "target/server.h"
@@ -23,6 +24,8 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <time.h>
+
+#define ERRORS_MAX 100u
 
 /* Blocks the signals that we wait for; threads inherit that. A descriptor or -errno. */
 static int open_signals(void)
@@ -40,16 +43,15 @@ static int open_signals(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The next signal that asks for the end, or 0 when none has come. */
-static int take_signal(int fd)
+/* The next signal that asks for the end, or 0 when none has come. *reload: one asked for that. */
+static int take_signal(int fd, bool *reload)
 {
 	struct signalfd_siginfo info;
 
 	while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
 		if (info.ssi_signo != SIGHUP)
 			return (int)info.ssi_signo;
-		log_warn("SIGHUP: the configuration cannot be reloaded yet; restart to apply it",
-			NULL);
+		*reload = true;
 	}
 	return 0;
 }
@@ -62,13 +64,100 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void wait_for_end(int signals)
+/* ---- SIGHUP ---- */
+
+static struct config *read_again(const char *path, const char *state_dir)
+{
+	struct cfg_error *errors own_free = own_calloc(ERRORS_MAX, sizeof *errors);
+	char *managed own_free = own_printf("%s/managed.conf", state_dir);
+	unsigned count = 0;
+	struct config *cfg = cfg_read_both(path, managed, errors, ERRORS_MAX, &count);
+
+	for (unsigned i = 0; i < count && i < ERRORS_MAX; i++)
+		log_error("configuration", "%s", errors[i].text);
+	for (unsigned i = 0; cfg && i < cfg->warning_count; i++)
+		log_warn("configuration", "%s", cfg->warnings[i].text);
+	if (!cfg)
+		log_error("configuration not followed: nothing has changed", "file=%s mistakes=%u",
+			path, count);
+	return cfg;
+}
+
+/* A sentence between quotation marks has none inside. */
+static void quote(const char *text, char *out, size_t room)
+{
+	size_t i = 0;
+
+	for (; text[i] && i + 1 < room; i++)
+		out[i] = text[i] == '"' ? '\'' : text[i];
+	out[i] = '\0';
+}
+
+/* Names of those whose sessions it ends or who use it, "" or " users=a,b". */
+static void list_users(const struct apply_step *step, char *text, size_t room)
+{
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < step->user_count && at < room; i++)
+		at += (size_t)snprintf(
+			text + at, room - at, "%s%s", i ? "," : " users=", step->users[i]);
+}
+
+static void log_steps(const struct apply_report *report)
+{
+	char users[512], text[640];
+
+	for (unsigned i = 0; i < report->count; i++) {
+		const struct apply_step *step = &report->steps[i];
+		bool bad = step->state == APPLY_FAILED || step->state == APPLY_REFUSED;
+
+		list_users(step, users, sizeof users);
+		quote(step->text, text, sizeof text);
+		log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "configuration: step",
+			"step=%s state=%s text=\"%s\"%s", apply_kind_name(step->kind),
+			apply_state_name(step->state), text, users);
+	}
+}
+
+/* The file is the human's word; but no word takes bytes away by the way, as none does at a start.
+ */
+static void reload(struct server *srv, const char *path, const char *state_dir)
+{
+	struct apply_report report;
+	char why[APPLY_WHY_LEN];
+	struct config *cfg;
+	int err;
+
+	notify_reloading();
+	cfg = read_again(path, state_dir);
+	if (cfg) {
+		err = server_apply(srv, cfg, APPLY_FORCE, &report);
+		log_steps(&report);
+		quote(report.why, why, sizeof why);
+		if (err)
+			log_error("configuration not followed: nothing has changed",
+				"file=%s why=\"%s\"", path, why);
+		else
+			log_info("configuration followed", "file=%s steps=%u", path, report.count);
+		apply_report_fini(&report);
+	}
+	notify_ready("Serving");
+}
+
+static void wait_for_end(struct server *srv, const struct run_opts *opts, int signals)
 {
 	struct pollfd p = { .fd = signals, .events = POLLIN };
+	bool again = false;
 	int sig;
 
-	while (!(sig = take_signal(signals)))
-		(void)poll(&p, 1, -1);
+	while (!(sig = take_signal(signals, &again))) {
+		if (again)
+			reload(srv, opts->config, opts->state_dir);
+		else
+			(void)poll(&p, 1, -1);
+		again = false;
+	}
 	log_info("kurad stopping", "signal=%s", sig == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
@@ -76,6 +165,7 @@ static void wait_for_end(int signals)
 static int wait_for_loops(const struct server *srv, int signals, uint64_t ms)
 {
 	uint64_t end = now_ms() + ms, now;
+	bool reload = false; /* too late */
 	struct pollfd p[2] = {
 		{ .fd = signals, .events = POLLIN },
 		{ .fd = server_over_fd(srv), .events = POLLIN },
@@ -86,14 +176,15 @@ static int wait_for_loops(const struct server *srv, int signals, uint64_t ms)
 		if (now >= end)
 			return -ETIMEDOUT;
 		(void)poll(p, 2, (int)(end - now));
-		if (take_signal(signals))
+		if (take_signal(signals, &reload))
 			return -EINTR;
 	}
 	return 0;
 }
 
-static int stop(struct server *srv, int signals, unsigned seconds)
+static int stop(struct server *srv, int signals)
 {
+	unsigned seconds = server_stop_seconds(srv);
 	int err;
 
 	notify_stopping(seconds);
@@ -124,7 +215,6 @@ static int start_control(struct ctl **ctl, struct server *srv, const struct run_
 /* Serves and stops. When it fails, threads may be left: the process must end without freeing. */
 static int serve(struct server *srv, const struct run_opts *opts, int signals)
 {
-	unsigned seconds = server_config(srv)->stop_seconds;
 	char why[SERVER_WHY_LEN] = "";
 	struct ctl *ctl = NULL;
 	int err = server_start(srv, why);
@@ -138,14 +228,14 @@ static int serve(struct server *srv, const struct run_opts *opts, int signals)
 		log_info("kurad ready", "version=%s engine=%s loops=%u", PACKAGE_VERSION,
 			server_engine(srv), server_loops(srv));
 		notify_ready("Serving");
-		wait_for_end(signals);
+		wait_for_end(srv, opts, signals);
 	}
 	ctl_stop(ctl);
-	int late = stop(srv, signals, seconds);
+	int late = stop(srv, signals);
 	return err ? err : late;
 }
 
-int run_server(const struct config *cfg, const struct run_opts *opts)
+int run_server(struct config *cfg, const struct run_opts *opts)
 {
 	struct server_opts server_opts = { .state_dir = opts->state_dir };
 	int signals own_fd = open_signals();
@@ -155,6 +245,7 @@ int run_server(const struct config *cfg, const struct run_opts *opts)
 
 	if (signals < 0) {
 		log_error("kurad cannot start", "signalfd: %s", strerror(-signals));
+		cfg_free(cfg);
 		return signals;
 	}
 	srv = server_new(cfg, &server_opts, why);

@@ -8,18 +8,12 @@
 #include "common/log.h"
 #include "common/own.h"
 #include "kura_config.h"
-#include "target/door.h"
-#include "target/iscsi/iscsi.h"
 #include "target/isns.h"
-#include "target/listen.h"
-#include "target/loop/loop.h"
 #include "target/notify.h"
 #include "target/offer.h"
-#include "target/storage.h"
-#include "target/watch.h"
+#include "target/server_guts.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,38 +21,8 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define ISNS_LEAVE_MS 2000u /* the longest that a name server may keep us from ending */
-
-/* A loop and its thread. */
-struct seat {
-	struct server *srv;
-	struct loop *loop;
-	pthread_t thread;
-	bool started;
-	struct loop_post bye; /* ends it */
-};
-
-struct server {
-	const struct config *cfg; /* borrowed */
-	unsigned loop_count;      /* made so far */
-	struct loop **loops;
-	struct seat *seats;
-	struct scsi_domain *domain;
-	struct storage storage;
-	struct iscsi_server *iscsi;
-	struct listen_set sockets;
-	struct door door;
-	struct watch watch;
-	struct isns *isns;     /* or NULL */
-	struct loop_post stop; /* to loop 0 */
-	struct iscsi_drain drain;
-	struct storage_flush flush;
-	int over_fd;      /* an eventfd */
-	unsigned running; /* threads; atomic */
-	time_t started;   /* monotonic */
-};
 
 static __attribute__((format(printf, 3, 4))) int fail(char *why, int err, const char *fmt, ...)
 {
@@ -117,39 +81,46 @@ static int make_loops(struct server *srv, char *why)
 
 static void make_iscsi(struct server *srv)
 {
-	const struct config *cfg = srv->cfg;
-	struct iscsi_opts opts = {
-		.max_connections = cfg->max_connections,
-		.max_logins = cfg->max_logins,
-		.max_logins_per_address = cfg->max_logins_per_address,
-		.max_sessions = cfg->max_sessions,
-		.max_tasks = cfg->max_tasks,
-		.max_text = cfg->max_text,
-		.max_burst = cfg->max_burst_length,
-		.first_burst = cfg->first_burst_length,
-		.max_r2t = cfg->max_outstanding_r2t,
-		.login_seconds = cfg->login_seconds,
-		.logout_seconds = cfg->logout_seconds,
-		.discovery_seconds = cfg->discovery_seconds,
-		.stall_seconds = cfg->stall_seconds,
-		.ping_seconds = cfg->ping_seconds,
-		.ping_timeout_seconds = cfg->ping_timeout_seconds,
-		.queue_depth = cfg->queue_depth,
-		.session_connections = cfg->max_connections_per_session,
-	};
+	struct iscsi_opts opts = offer_opts(srv->cfg);
 
 	srv->iscsi = iscsi_server_new(&opts, srv->domain, srv->loops, srv->loop_count);
-	offer_all(iscsi_server_catalogue(srv->iscsi), cfg, &srv->storage);
+	offer_all(iscsi_server_catalogue(srv->iscsi), srv->cfg, &srv->storage);
 }
 
 static int open_sockets(struct server *srv, char *why)
 {
+	struct listen_set *fresh own_free = own_calloc(1, sizeof *fresh);
 	int given[LISTEN_MAX];
 	unsigned n = notify_take_sockets(given, LISTEN_MAX);
 	char text[LISTEN_WHY_LEN] = "";
-	int err = listen_open(&srv->sockets, srv->cfg, given, n, text);
+	int err = listen_take(&srv->sockets, given, n, text);
 
+	if (!err)
+		err = listen_follow(&srv->sockets, srv->cfg, fresh, text);
+	listen_join(&srv->sockets, fresh);
 	return err ? fail(why, err, "portal %s", text) : 0;
+}
+
+static int open_storage(struct server *srv, const char *state_dir, char *why)
+{
+	char text[STORAGE_WHY_LEN] = "";
+	int err;
+
+	storage_init(&srv->storage, state_dir, srv->domain, srv->loops, srv->loop_count);
+	for (unsigned i = 0; i < srv->cfg->volume_count; i++) {
+		if (!storage_volume_open(&srv->storage, &srv->cfg->volumes[i], text))
+			return fail(why, -EIO, "%s", text);
+	}
+	err = storage_ports_make(&srv->storage, srv->cfg, text);
+	if (err)
+		return fail(why, err, "%s", text);
+	for (unsigned i = 0; i < srv->cfg->target_count; i++) {
+		const struct cfg_target *t = &srv->cfg->targets[i];
+
+		log_info("target offered", "target=%s luns=%u initiators=%u hosts=%u", t->name,
+			t->lun_count, t->initiator_count, t->access_count);
+	}
+	return 0;
 }
 
 static int make_state_dir(const char *dir, char *why)
@@ -175,7 +146,6 @@ static void raise_file_limit(void)
 
 static int make(struct server *srv, const struct server_opts *opts, char *why)
 {
-	char text[STORAGE_WHY_LEN] = "";
 	int err = make_state_dir(opts->state_dir, why);
 
 	if (!err)
@@ -183,25 +153,25 @@ static int make(struct server *srv, const struct server_opts *opts, char *why)
 	if (err)
 		return err;
 	srv->domain = scsi_domain_new(srv->loops, srv->loop_count);
-	err = storage_open(&srv->storage, srv->cfg, opts->state_dir, srv->domain, srv->loops,
-		srv->loop_count, text);
+	err = open_storage(srv, opts->state_dir, why);
 	if (err)
-		return fail(why, err, "%s", text);
+		return err;
 	make_iscsi(srv);
 	err = open_sockets(srv, why);
 	if (err)
 		return err;
-	door_init(&srv->door, srv->iscsi, srv->loops, srv->loop_count, &srv->sockets);
+	door_init(&srv->door, srv->iscsi, srv->loops, srv->loop_count);
 	srv->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return srv->over_fd < 0 ? fail(why, -errno, "eventfd: %s", strerror(errno)) : 0;
 }
 
-struct server *server_new(const struct config *cfg, const struct server_opts *opts, char *why)
+struct server *server_new(struct config *cfg, const struct server_opts *opts, char *why)
 {
 	struct server *srv = own_calloc(1, sizeof *srv);
 
 	srv->cfg = cfg;
 	srv->over_fd = -1;
+	pthread_mutex_init(&srv->applying, NULL);
 	raise_file_limit();
 	if (make(srv, opts, why)) {
 		server_free(srv);
@@ -258,6 +228,17 @@ static int start_isns(struct server *srv, char *why)
 	return srv->isns ? 0 : fail(why, -errno, "no thread for iSNS: %s", strerror(errno));
 }
 
+void server_tell_isns(struct server *srv)
+{
+	struct isns_list list;
+
+	if (!srv->isns)
+		return;
+	isns_list_make(&list, srv->cfg, &srv->sockets);
+	isns_update(srv->isns, &list);
+	isns_list_fini(&list);
+}
+
 /* Its part of the stop goes on beside the rest, and never takes longer than all of it. */
 static void leave_isns(struct server *srv)
 {
@@ -281,6 +262,11 @@ static int start_isns(struct server *srv, char *why)
 	return 0;
 }
 
+void server_tell_isns(struct server *srv)
+{
+	(void)srv;
+}
+
 static void leave_isns(struct server *srv)
 {
 	(void)srv;
@@ -298,17 +284,20 @@ int server_start(struct server *srv, char *why)
 	uint64_t usec = notify_watchdog_usec();
 	int err;
 
-	door_start(&srv->door);
 	if (usec)
 		watch_start(&srv->watch, srv->loops, srv->loop_count,
 			usec < 20000 ? 10 : (uint32_t)(usec / 2000), notify_alive);
 	err = start_isns(srv, why);
 	if (err)
 		return err;
-	for (unsigned i = 0; i < srv->sockets.count; i++)
-		log_info("portal listening", "address=%s%s", srv->sockets.sockets[i].name,
-			srv->sockets.sockets[i].given ? " given=yes" : "");
+	for (unsigned i = 0; i < srv->sockets.count; i++) {
+		const struct listen_socket *s = &srv->sockets.sockets[i];
+
+		door_open(&srv->door, s->fd);
+		log_info("portal listening", "address=%s%s", s->name, s->given ? " given=yes" : "");
+	}
 	srv->started = now_seconds();
+	srv->storage.running = true;
 	return start_threads(srv, why);
 }
 
@@ -347,7 +336,7 @@ static void shut(struct door *door)
 
 	srv->drain.done = drained;
 	/* The rest of the time is for commands that are slow to end. */
-	srv->drain.seconds = srv->cfg->stop_seconds * 4 / 5;
+	srv->drain.seconds = srv->stop_seconds * 4 / 5;
 	iscsi_drain(srv->iscsi, srv->loops[0], &srv->drain);
 }
 
@@ -362,6 +351,8 @@ static void stop_begins(struct loop_post *post)
 void server_stop(struct server *srv)
 {
 	leave_isns(srv);
+	pthread_mutex_lock(&srv->applying); /* for ever */
+	srv->stop_seconds = srv->cfg->stop_seconds;
 	srv->stop.run = stop_begins;
 	loop_post(srv->loops[0], &srv->stop);
 }
@@ -402,6 +393,7 @@ void server_free(struct server *srv)
 		close(srv->over_fd);
 	free(srv->loops);
 	free(srv->seats);
+	cfg_free(srv->cfg);
 	free(srv);
 }
 
@@ -427,13 +419,28 @@ uint64_t server_uptime(const struct server *srv)
 	return (uint64_t)(now_seconds() - srv->started);
 }
 
-const struct config *server_config(const struct server *srv)
+const struct config *server_view(struct server *srv)
 {
+	pthread_mutex_lock(&srv->storage.lock);
 	return srv->cfg;
 }
 
-struct vol *server_volume(const struct server *srv, unsigned index)
+void server_view_end(struct server *srv)
 {
-	own_assert(index < srv->storage.vol_count);
-	return srv->storage.vols[index];
+	pthread_mutex_unlock(&srv->storage.lock);
+}
+
+struct vol *server_volume(const struct server *srv, const char *name)
+{
+	const struct storage_volume *v = storage_volume_find(&srv->storage, name);
+
+	return v ? v->vol : NULL;
+}
+
+unsigned server_stop_seconds(struct server *srv)
+{
+	unsigned seconds = server_view(srv)->stop_seconds;
+
+	server_view_end(srv);
+	return seconds;
 }

@@ -3,7 +3,8 @@
  * server.h: a configuration made real: loops and their threads, storage, targets, listening
  * sockets, and a clean end of all of them.
  *
- * It is made, started, stopped and freed by one thread, which is none of the loops'. The stop runs
+ * It is made, started, stopped and freed by one thread, which is none of the loops'; apply.h makes
+ * it follow another configuration. The stop runs
  * on loop 0, step by step: no new connections, sessions are asked to log out and ended, volumes are
  * flushed, each loop lets go of its channels and ends.
  */
@@ -24,10 +25,10 @@ struct server_opts {
 };
 
 /*
- * Opens what `cfg` (borrowed until freed) names: loops, volumes, targets, listening sockets.
+ * Opens what `cfg` (takes, in any case) names: loops, volumes, targets, listening sockets.
  * Nothing runs yet. NULL with a sentence in `why` (SERVER_WHY_LEN). Returns owned. Blocks.
  */
-struct server *server_new(const struct config *cfg, const struct server_opts *opts, char *why);
+struct server *server_new(struct config *cfg, const struct server_opts *opts, char *why);
 
 /* Starts the threads and logs one line per portal. 0, or -errno with a sentence in `why`; then the
  * process can only end. */
@@ -59,10 +60,19 @@ unsigned server_loop_load(const struct server *srv, unsigned loop);
 /* Seconds since it was started. */
 uint64_t server_uptime(const struct server *srv);
 
-/* What it was made from; borrowed. */
-const struct config *server_config(const struct server *srv);
+/*
+ * What it serves now, borrowed until server_view_end: until then nothing of it changes, and volumes
+ * stay open. Not for long, and not from a loop.
+ */
+const struct config *server_view(struct server *srv);
 
-/* The volume of the configuration's entry `index`; borrowed. */
-struct vol *server_volume(const struct server *srv, unsigned index);
+/* The opposite. */
+void server_view_end(struct server *srv);
+
+/* The volume of this name, borrowed as long as the view; NULL: it is not open. */
+struct vol *server_volume(const struct server *srv, const char *name);
+
+/* The longest that a clean stop may take now. */
+unsigned server_stop_seconds(struct server *srv);
 
 #endif

@@ -1,24 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From names to things: volumes are opened, logical units made, targets mapped. Any failure ends
- * the start, with the line of the configuration that asked for it.
+ * From names to things: volumes are opened, logical units made of them. What a unit shows of itself
+ * is put into one text, which tells the units of a volume apart.
  */
 #include "target/storage.h"
 
 #include "common/log.h"
 #include "common/own.h"
-#include "target/iscsi/iscsi.h"
+#include "target/storage_guts.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-struct storage_lun {
-	const struct cfg_lun *cfg; /* the first that asked for it */
-	unsigned volume;           /* index */
-	struct scsi_lun *scsi;
-};
+void storage_init(struct storage *s, const char *state_dir, struct scsi_domain *domain,
+	struct loop *const *loops, unsigned n)
+{
+	*s = (struct storage){ .domain = domain, .loops = loops, .loop_count = n };
+	s->state_dir = own_strdup(state_dir);
+	pthread_mutex_init(&s->lock, NULL);
+	list_init(&s->volumes);
+	list_init(&s->units);
+	list_init(&s->ports);
+}
 
 /* ---- volumes ---- */
 
@@ -63,224 +69,161 @@ static void log_volume(const struct cfg_volume *v, const struct vol *vol)
 		info.readonly ? " readonly" : "");
 }
 
-static int open_volumes(struct storage *s, const char *state_dir, char *why)
+struct storage_volume *storage_volume_find(const struct storage *s, const char *name)
 {
-	char text[STORAGE_WHY_LEN] = "";
+	list_for_each (it, &s->volumes) {
+		struct storage_volume *v = container_of(it, struct storage_volume, node);
 
-	s->vols = own_calloc(s->cfg->volume_count + 1, sizeof *s->vols);
-	for (unsigned i = 0; i < s->cfg->volume_count; i++) {
-		const struct cfg_volume *v = &s->cfg->volumes[i];
-		struct vol *vol = open_volume(v, state_dir, text);
-
-		if (!vol) {
-			snprintf(why, STORAGE_WHY_LEN, "%s:%u: volume \"%s\": %.400s",
-				v->where.file, v->where.line, v->name, text);
-			return -EIO;
-		}
-		s->vols[s->vol_count++] = vol;
-		log_volume(v, vol);
-	}
-	return 0;
-}
-
-/* The index of a volume; the configuration was checked, so it is there. */
-static unsigned volume_index(const struct storage *s, const char *name)
-{
-	for (unsigned i = 0; i < s->vol_count; i++) {
-		if (!strcmp(s->cfg->volumes[i].name, name))
-			return i;
-	}
-	own_assert(!"a checked configuration names a volume that is not there");
-	return 0;
-}
-
-/* ---- logical units ---- */
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && !strcmp(a, b));
-}
-
-static bool same_unit(const struct cfg_lun *a, const struct cfg_lun *b)
-{
-	return same_text(a->vendor, b->vendor) && same_text(a->product, b->product) &&
-	       same_text(a->revision, b->revision) && same_text(a->serial, b->serial) &&
-	       same_text(a->naa, b->naa);
-}
-
-static struct scsi_lun *find_unit(
-	const struct storage *s, const struct cfg_lun *cfg, unsigned volume)
-{
-	for (unsigned i = 0; i < s->lun_count; i++) {
-		if (s->luns[i].volume == volume && same_unit(s->luns[i].cfg, cfg))
-			return s->luns[i].scsi;
+		if (!strcmp(v->name, name))
+			return v;
 	}
 	return NULL;
 }
 
-static struct scsi_lun *make_unit(struct storage *s, const struct cfg_lun *cfg, unsigned volume)
+struct storage_volume *storage_volume_open(
+	struct storage *s, const struct cfg_volume *cfg, char *why)
 {
-	const struct cfg_volume *v = &s->cfg->volumes[volume];
+	char text[STORAGE_WHY_LEN] = "";
+	struct vol *vol = open_volume(cfg, s->state_dir, text);
+	struct storage_volume *v;
+
+	if (!vol) {
+		snprintf(why, STORAGE_WHY_LEN, "%s:%u: volume \"%s\": %.400s", cfg->where.file,
+			cfg->where.line, cfg->name, text);
+		return NULL;
+	}
+	v = own_calloc(1, sizeof *v);
+	v->name = own_strdup(cfg->name);
+	v->vol = vol;
+	pthread_mutex_lock(&s->lock);
+	list_push(&s->volumes, &v->node);
+	pthread_mutex_unlock(&s->lock);
+	log_volume(cfg, vol);
+	return v;
+}
+
+void storage_volume_free(struct storage *s, struct storage_volume *v)
+{
+	pthread_mutex_lock(&s->lock);
+	list_del(&v->node);
+	pthread_mutex_unlock(&s->lock);
+	vol_close(v->vol);
+	if (s->running)
+		log_info("volume closed", "volume=%s", v->name);
+	free(v->name);
+	free(v);
+}
+
+/* ---- units ---- */
+
+static const char *or_none(const char *text)
+{
+	return text ? text : "\1";
+}
+
+/* Configured texts are printable, so that this is none but the same. */
+static char *identity_of(const struct cfg_lun *lun)
+{
+	return own_printf("%s\n%s\n%s\n%s\n%s", or_none(lun->vendor), or_none(lun->product),
+		or_none(lun->revision), or_none(lun->serial), or_none(lun->naa));
+}
+
+bool storage_unit_is(const struct storage_unit *unit, const struct cfg_lun *lun)
+{
+	own_free char *identity = NULL;
+
+	if (strcmp(unit->volume->name, lun->volume) != 0)
+		return false;
+	identity = identity_of(lun);
+	return !strcmp(unit->identity, identity);
+}
+
+static struct storage_unit *unit_find(const struct storage *s, const struct cfg_lun *lun)
+{
+	list_for_each (it, &s->units) {
+		struct storage_unit *unit = container_of(it, struct storage_unit, node);
+
+		if (storage_unit_is(unit, lun))
+			return unit;
+	}
+	return NULL;
+}
+
+static struct scsi_lun *make_lun(struct storage *s, struct storage_volume *volume,
+	const struct cfg_volume *v, const struct cfg_lun *lun)
+{
 	struct scsi_lun_conf conf = {
-		.vol = s->vols[volume],
+		.vol = volume->vol,
 		.removable = v->removable,
 		.thin = v->thin,
-		.vendor = cfg->vendor,
-		.product = cfg->product,
-		.revision = cfg->revision,
-		.serial = cfg->serial,
-		.naa = cfg->naa,
+		.vendor = lun->vendor,
+		.product = lun->product,
+		.revision = lun->revision,
+		.serial = lun->serial,
+		.naa = lun->naa,
 		.state_dir = s->state_dir,
 	};
-	struct scsi_lun *scsi = scsi_lun_new(s->domain, &conf);
 
-	s->luns = reallocarray(s->luns, s->lun_count + 1, sizeof *s->luns);
-	own_assert(s->luns);
-	s->luns[s->lun_count++] =
-		(struct storage_lun){ .cfg = cfg, .volume = volume, .scsi = scsi };
-	return scsi;
+	return scsi_lun_new(s->domain, &conf);
 }
 
-/* ---- targets ---- */
-
-static int map_lun(
-	struct storage *s, struct scsi_target *target, const struct cfg_lun *cfg, char *why)
+struct storage_unit *storage_unit_for(
+	struct storage *s, const struct cfg_volume *volume, const struct cfg_lun *lun, char *why)
 {
-	unsigned volume = volume_index(s, cfg->volume);
-	struct scsi_lun *unit = find_unit(s, cfg, volume);
+	struct storage_unit *unit = unit_find(s, lun);
 	int err;
 
-	if (!unit)
-		unit = make_unit(s, cfg, volume);
-	err = scsi_target_map(target, cfg->lun, unit, cfg->readonly);
-	if (err)
-		snprintf(why, STORAGE_WHY_LEN, "%s:%u: LUN %u cannot be mapped: %s",
-			cfg->where.file, cfg->where.line, cfg->lun, strerror(-err));
-	return err;
-}
-
-/* Which maps a target has: 0 is its own, then one for each host group with LUNs of its own. */
-static unsigned view_of(const struct cfg_target *t, const struct cfg_access *access)
-{
-	return access && access->lun_count ? (unsigned)(access - t->access) + 1 : 0;
-}
-
-struct scsi_target *storage_port(
-	const struct storage *s, unsigned index, unsigned group, const struct cfg_access *access)
-{
-	unsigned view = view_of(&s->cfg->targets[index], access);
-
-	return s->targets[s->first[index] + view * s->group_count + group];
-}
-
-/* SPC-4 3.1: a relative port identifier for each port. Those of one target are a thousand or more
- * apart, so that they stay when targets, groups of hosts or portals are added behind the others. */
-static int make_port(struct storage *s, unsigned index, unsigned group, unsigned view, char *why)
-{
-	const struct cfg_target *t = &s->cfg->targets[index];
-	unsigned slot = view * s->group_count + group;
-	unsigned stride = s->cfg->target_count < 1024 ? 1024 : s->cfg->target_count;
-	const struct cfg_lun *luns = view ? t->access[view - 1].luns : t->luns;
-	unsigned count = view ? t->access[view - 1].lun_count : t->lun_count;
-	struct scsi_target *port;
-	int err = 0;
-
-	if (slot * stride + index + 1 > UINT16_MAX) {
-		snprintf(why, STORAGE_WHY_LEN,
-			"%s:%u: target \"%s\" has too many maps of LUNs and portal groups; at most "
-			"%u are possible here",
-			t->where.file, t->where.line, t->name, UINT16_MAX / stride);
-		return -E2BIG;
-	}
-	port = scsi_target_new(
-		s->domain, t->name, s->groups[group], (uint16_t)(slot * stride + index + 1));
-	s->targets[s->first[index] + slot] = port;
-	for (unsigned i = 0; i < count && !err; i++)
-		err = map_lun(s, port, &luns[i], why);
-	return err;
-}
-
-static int make_target(struct storage *s, unsigned index, char *why)
-{
-	const struct cfg_target *t = &s->cfg->targets[index];
-
-	for (unsigned view = 0; view <= t->access_count; view++) {
-		if (view && !t->access[view - 1].lun_count)
-			continue;
-		for (unsigned group = 0; group < s->group_count; group++) {
-			int err = make_port(s, index, group, view, why);
-
-			if (err)
-				return err;
-		}
-	}
-	log_info("target offered", "target=%s luns=%u initiators=%u hosts=%u", t->name,
-		t->lun_count, t->initiator_count, t->access_count);
-	return 0;
-}
-
-/* The tags of the portals, each once. */
-static void find_groups(struct storage *s)
-{
-	s->groups = own_calloc(s->cfg->portal_count, sizeof *s->groups);
-	for (unsigned i = 0; i < s->cfg->portal_count; i++) {
-		unsigned k = 0;
-
-		while (k < s->group_count && s->groups[k] != s->cfg->portals[i].group)
-			k++;
-		if (k == s->group_count)
-			s->groups[s->group_count++] = s->cfg->portals[i].group;
-	}
-}
-
-static int make_targets(struct storage *s, char *why)
-{
-	unsigned n = s->cfg->target_count;
-	int err = 0;
-
-	if (n > UINT16_MAX) {
-		snprintf(
-			why, STORAGE_WHY_LEN, "%u targets; at most %u are possible", n, UINT16_MAX);
-		return -E2BIG;
-	}
-	find_groups(s);
-	s->first = own_calloc(n + 1, sizeof *s->first);
-	for (unsigned i = 0; i < n; i++) {
-		s->first[i] = s->target_count;
-		s->target_count += (s->cfg->targets[i].access_count + 1) * s->group_count;
-	}
-	s->targets = own_calloc(s->target_count + 1, sizeof(struct scsi_target *));
-	for (unsigned i = 0; i < n && !err; i++)
-		err = make_target(s, i, why);
-	return err;
-}
-
-static int open_channels(struct storage *s, struct loop *const *loops, unsigned n, char *why)
-{
-	for (unsigned i = 0; i < s->lun_count; i++) {
-		for (unsigned k = 0; k < n; k++) {
-			int err = scsi_lun_open(s->luns[i].scsi, loops[k]);
-
-			if (!err)
-				continue;
-			snprintf(why, STORAGE_WHY_LEN, "volume \"%s\": no channel on loop %u: %s",
-				vol_name(scsi_lun_vol(s->luns[i].scsi)), k, strerror(-err));
-			return err;
-		}
-	}
-	return 0;
-}
-
-int storage_open(struct storage *s, const struct config *cfg, const char *state_dir,
-	struct scsi_domain *domain, struct loop *const *loops, unsigned n, char *why)
-{
-	int err;
-
-	*s = (struct storage){ .cfg = cfg, .domain = domain, .state_dir = state_dir };
-	err = open_volumes(s, state_dir, why);
+	if (unit)
+		return unit;
+	unit = own_calloc(1, sizeof *unit);
+	unit->volume = storage_volume_find(s, volume->name);
+	own_assert(unit->volume);
+	unit->identity = identity_of(lun);
+	unit->scsi = make_lun(s, unit->volume, volume, lun);
+	list_push(&s->units, &unit->node);
+	err = change_channels(s, unit->scsi, true);
 	if (!err)
-		err = make_targets(s, why);
-	return err ? err : open_channels(s, loops, n, why);
+		return unit;
+	snprintf(why, STORAGE_WHY_LEN, "volume \"%s\": no channel: %s", volume->name,
+		strerror(-err));
+	storage_unit_free(s, unit);
+	return NULL;
+}
+
+/* A sanitize operation goes on until it notices that it shall not. */
+static void unit_stop(struct scsi_lun *lun)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+
+	while (!scsi_lun_stop(lun))
+		nanosleep(&pause, NULL);
+}
+
+void storage_unit_free(struct storage *s, struct storage_unit *unit)
+{
+	own_assert(!unit->maps);
+	if (s->running)
+		unit_stop(unit->scsi);
+	change_channels(s, unit->scsi, false);
+	list_del(&unit->node);
+	scsi_lun_free(unit->scsi);
+	free(unit->identity);
+	free(unit);
+}
+
+int storage_volume_resized(struct storage *s, struct storage_volume *volume, uint64_t size)
+{
+	list_for_each (it, &s->units) {
+		struct storage_unit *unit = container_of(it, struct storage_unit, node);
+		struct storage_order order = {
+			.kind = CHANGE_SIZE, .lun = unit->scsi, .size = size
+		};
+		int err = unit->volume == volume ? change_do(s, &order) : 0;
+
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 /* ---- the end ---- */
@@ -352,8 +295,9 @@ static void flush_began(struct loop_post *post)
 static void flush_begin(struct storage_flush *f)
 {
 	f->left = 1; /* the beginning itself, so that done comes later in any case */
-	for (unsigned i = 0; i < f->storage->vol_count; i++)
-		flush_volume(f, f->storage->vols[i]);
+	list_for_each (it, &f->storage->volumes) {
+		flush_volume(f, container_of(it, struct storage_volume, node)->vol);
+	}
 	f->post.run = flush_began;
 	loop_post(f->loop, &f->post);
 }
@@ -364,8 +308,9 @@ static void flush_when_quiet(struct loop_timer *timer)
 	struct storage_flush *f = container_of(timer, struct storage_flush, timer);
 	bool quiet = true;
 
-	for (unsigned i = 0; i < f->storage->lun_count; i++)
-		quiet &= scsi_lun_stop(f->storage->luns[i].scsi);
+	list_for_each (it, &f->storage->units) {
+		quiet &= scsi_lun_stop(container_of(it, struct storage_unit, node)->scsi);
+	}
 	if (quiet)
 		flush_begin(f);
 	else
@@ -389,22 +334,24 @@ void storage_flush(struct storage *s, struct loop *loop, struct storage_flush *f
 
 void storage_leave(struct storage *s, struct loop *loop)
 {
-	for (unsigned i = 0; i < s->lun_count; i++)
-		scsi_lun_close(s->luns[i].scsi, loop);
+	list_for_each (it, &s->units) {
+		scsi_lun_close(container_of(it, struct storage_unit, node)->scsi, loop);
+	}
 }
 
 void storage_close(struct storage *s)
 {
-	for (unsigned i = 0; i < s->target_count; i++)
-		scsi_target_free(s->targets[i]);
-	for (unsigned i = 0; i < s->lun_count; i++)
-		scsi_lun_free(s->luns[i].scsi);
-	for (unsigned i = 0; i < s->vol_count; i++)
-		vol_close(s->vols[i]);
-	free(s->targets);
-	free(s->first);
-	free(s->groups);
-	free(s->luns);
-	free(s->vols);
+	if (!s->loops)
+		return;
+	s->running = false;
+	change_forget(s);
+	list_for_each_safe (it, &s->ports)
+		storage_port_free(s, container_of(it, struct storage_port, node));
+	list_for_each_safe (it, &s->units)
+		storage_unit_free(s, container_of(it, struct storage_unit, node));
+	list_for_each_safe (it, &s->volumes)
+		storage_volume_free(s, container_of(it, struct storage_volume, node));
+	pthread_mutex_destroy(&s->lock);
+	free(s->state_dir);
 	*s = (struct storage){ 0 };
 }

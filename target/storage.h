@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * storage.h: what a configuration serves, opened: volumes, logical units, and targets that map
- * them.
+ * storage.h: what is served, opened: volumes, logical units, and the target ports that map them,
+ * all of them known by name, so that they follow one configuration after the other.
  *
- * A volume that several targets map in the same way is one logical unit with several ports, so that
- * reservations and unit attentions hold for all ways to it. A target has a port of its own for each
- * map of LUNs and each portal group.
+ * A volume has one logical unit for each identity (vendor, product, serial ...) by which LUNs show
+ * it, whatever maps it, so that reservations and unit attentions hold for all ways to it. A target
+ * has a port for each portal group, and for each host group with LUNs of its own.
+ *
+ * One thread at a time changes it: before the loops run, or, when `running` is set, a thread that
+ * may block and is none of theirs. Others may look at volumes while they hold `lock`.
  */
 #ifndef KURA_TARGET_STORAGE_H
 #define KURA_TARGET_STORAGE_H
@@ -14,40 +17,100 @@
 #include "target/scsi/lun.h"
 #include "volume/volume.h"
 
+#include <pthread.h>
+
 #define STORAGE_WHY_LEN 512
 
-struct storage_lun;
+struct storage_change;
 
-struct storage {
-	const struct config *cfg;   /* borrowed until closed */
-	struct scsi_domain *domain; /* borrowed */
-	const char *state_dir;      /* borrowed */
-	struct vol **vols;          /* in the order of cfg->volumes */
-	unsigned vol_count;         /* open ones */
-	struct storage_lun *luns;   /* each logical unit once */
-	unsigned lun_count;
-	struct scsi_target **targets; /* each port once; NULL where there is none */
-	unsigned target_count;
-	unsigned *first;      /* of each entry of cfg->targets: its first port in targets */
-	uint16_t *groups;     /* tags of portal groups, in the order of cfg->portals */
-	unsigned group_count; /* each once */
+struct storage_volume {
+	struct list node;
+	char *name;
+	struct vol *vol;
 };
 
-/*
- * Opens everything that `cfg` names and a channel of each logical unit on each of the `n` loops,
- * which do not run yet. One log line per volume and target. 0, or -errno with a sentence in `why`
- * (STORAGE_WHY_LEN). Close it in both cases. Blocks.
- */
-int storage_open(struct storage *s, const struct config *cfg, const char *state_dir,
-	struct scsi_domain *domain, struct loop *const *loops, unsigned n, char *why);
+struct storage_unit {
+	struct list node;
+	struct storage_volume *volume;
+	char *identity; /* what tells it from the other units of the volume */
+	struct scsi_lun *scsi;
+	unsigned maps; /* LUNs of ports that are this unit */
+};
+
+struct storage_map {
+	uint16_t lun;
+	bool readonly;
+	struct storage_unit *unit;
+};
+
+struct storage_port {
+	struct list node;
+	char *target;    /* iSCSI name */
+	char *host;      /* the group whose LUNs it shows; NULL: the target's own */
+	uint16_t tag;    /* of the portal group */
+	uint16_t number; /* relative port identifier */
+	struct scsi_target *scsi;
+	struct storage_map *maps;
+	unsigned map_count;
+};
+
+struct storage {
+	struct scsi_domain *domain; /* borrowed */
+	struct loop *const *loops;  /* borrowed */
+	unsigned loop_count;
+	char *state_dir;
+	bool running;         /* the loops do; changes go by them */
+	pthread_mutex_t lock; /* of `volumes`, for those who look */
+	struct list volumes, units, ports;
+	struct storage_change *late; /* a change that a volume does not let end; or NULL */
+};
+
+/* An empty one. Close it. */
+void storage_init(struct storage *s, const char *state_dir, struct scsi_domain *domain,
+	struct loop *const *loops, unsigned n);
+
+/* ---- what is there ---- */
+
+/* The volume of this name, borrowed; or NULL. */
+struct storage_volume *storage_volume_find(const struct storage *s, const char *name);
+
+/* The port of a target in the portal group `tag`, as the hosts of group `host` see it; NULL: as
+ * those do who see the target's own LUNs. Borrowed; or NULL. */
+struct storage_port *storage_port_find(
+	const struct storage *s, const char *target, uint16_t tag, const char *host);
+
+/* ---- what comes; each with a sentence in `why` (STORAGE_WHY_LEN) when it fails ---- */
+
+/* Opens a volume; one log line. NULL: it cannot be. Blocks. */
+struct storage_volume *storage_volume_open(
+	struct storage *s, const struct cfg_volume *cfg, char *why);
 
 /*
- * The port of a target, borrowed: of the entry `index` of cfg->targets, in the portal group number
- * `group` of s->groups, as it is seen by `access`, one of the target's entries; NULL: by those who
- * see the target's own LUNs.
+ * Makes the ports that `cfg` wants and that are not there, with their LUNs; nobody can log in by
+ * them yet. Its volumes are open. 0 or -errno: sweep what was made. Blocks.
  */
-struct scsi_target *storage_port(
-	const struct storage *s, unsigned index, unsigned group, const struct cfg_access *access);
+int storage_ports_make(struct storage *s, const struct config *cfg, char *why);
+
+/* Makes the LUNs of ports that are there, and their write protection, what `cfg` wants; those that
+ * it does not want stay, unless another volume takes their place. 0 or -errno. Blocks. */
+int storage_luns_follow(struct storage *s, const struct config *cfg, char *why);
+
+/* Tells initiators that the volume has another size; to shrink, before it has. 0 or -errno. */
+int storage_volume_resized(struct storage *s, struct storage_volume *volume, uint64_t size);
+
+/* ---- what goes ---- */
+
+/* Unmaps a volume wherever it is mapped, and closes it. 0, or -ETIMEDOUT as storage_sweep. */
+int storage_volume_close(struct storage *s, struct storage_volume *volume, char *why);
+
+/*
+ * Removes what `cfg` does not want: ports, whose sessions end or have ended, LUNs, units, volumes.
+ * Waits for commands that are at a volume, but not for ever: -ETIMEDOUT, and the rest stays to be
+ * swept another time. Blocks.
+ */
+int storage_sweep(struct storage *s, const struct config *cfg, char *why);
+
+/* ---- the end ---- */
 
 struct storage_flush {
 	void (*done)(struct storage_flush *f); /* on the loop that asked, never inside the call */

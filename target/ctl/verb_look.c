@@ -69,18 +69,23 @@ static struct jval *target_status(const struct cfg_target *t)
 
 void verb_status(struct ctl_call *call)
 {
-	const struct server *srv = call->srv;
-	const struct config *cfg = server_config(srv);
+	struct server *srv = call->srv;
+	const struct config *cfg = server_view(srv);
 	struct jval *out = call->result;
 	struct jval *volumes = jval_list(), *targets = jval_list();
 	uint64_t connections = 0;
 
 	for (unsigned i = 0; i < server_loops(srv); i++)
 		connections += server_loop_load(srv, i);
-	for (unsigned i = 0; i < cfg->volume_count; i++)
-		jval_append(volumes, volume_status(&cfg->volumes[i], server_volume(srv, i)));
+	for (unsigned i = 0; i < cfg->volume_count; i++) {
+		const struct vol *vol = server_volume(srv, cfg->volumes[i].name);
+
+		if (vol)
+			jval_append(volumes, volume_status(&cfg->volumes[i], vol));
+	}
 	for (unsigned i = 0; i < cfg->target_count; i++)
 		jval_append(targets, target_status(&cfg->targets[i]));
+	server_view_end(srv);
 	jval_set_number(out, "uptime_seconds", server_uptime(srv));
 	jval_set_text(out, "engine", server_engine(srv));
 	jval_set_number(out, "connections", connections);
@@ -121,19 +126,21 @@ static struct jval *volume_stats(const struct cfg_volume *v, const struct vol *v
 
 void verb_stats(struct ctl_call *call)
 {
-	const struct server *srv = call->srv;
-	const struct config *cfg = server_config(srv);
+	struct server *srv = call->srv;
+	const struct config *cfg = server_view(srv);
 	struct jval *out = call->result;
 	struct jval *counters = jval_object(), *volumes = jval_list();
 
 	for (unsigned i = 0; i < STAT_COUNT; i++)
 		jval_set_number(counters, stat_name((enum stat_id)i), stat_sum((enum stat_id)i));
 	for (unsigned i = 0; i < cfg->volume_count; i++) {
-		struct jval *one = volume_stats(&cfg->volumes[i], server_volume(srv, i));
+		const struct vol *vol = server_volume(srv, cfg->volumes[i].name);
+		struct jval *one = vol ? volume_stats(&cfg->volumes[i], vol) : NULL;
 
 		if (one)
 			jval_append(volumes, one);
 	}
+	server_view_end(srv);
 	jval_set(out, "counters", counters);
 	jval_set(out, "volumes", volumes);
 }

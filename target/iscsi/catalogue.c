@@ -102,17 +102,17 @@ static uintptr_t name_rule(const char *target, const char *initiator)
 }
 
 static void init_rule(const struct iscsi_catalogue *cat, struct access_rule *rule,
-	const struct iscsi_rule_conf *conf, struct scsi_target *target)
+	const struct iscsi_rule_conf *conf, const struct iscsi_offer *offer)
 {
 	rule->initiator = own_strdup(conf->initiator);
-	rule->who = name_rule(scsi_target_iqn(target), conf->initiator);
+	rule->who = name_rule(offer->name, conf->initiator);
 	rule->host = own_strdup(conf->host);
 	rule->auth = make_auth(conf->auth);
 	if (conf->addresses)
 		access_nets_init(rule, conf->addresses);
 	rule->ports = own_calloc(cat->tag_count, sizeof(struct scsi_target *));
 	for (unsigned i = 0; i < cat->tag_count; i++)
-		rule->ports[i] = conf->ports ? conf->ports[i] : target;
+		rule->ports[i] = conf->ports ? conf->ports[i] : offer->target;
 }
 
 void iscsi_catalogue_offer(struct iscsi_catalogue *cat, const struct iscsi_offer *offer)
@@ -120,7 +120,7 @@ void iscsi_catalogue_offer(struct iscsi_catalogue *cat, const struct iscsi_offer
 	struct iscsi_target *t = own_calloc(1, sizeof *t);
 
 	t->refs = 1;
-	t->name = own_strdup(scsi_target_iqn(offer->target));
+	t->name = own_strdup(offer->name);
 	t->alias = own_strdup(offer->alias);
 	t->redirect = own_strdup(offer->redirect);
 	t->redirect_permanent = offer->redirect_permanent;
@@ -129,8 +129,7 @@ void iscsi_catalogue_offer(struct iscsi_catalogue *cat, const struct iscsi_offer
 	t->auth = make_auth(offer->auth);
 	t->rules = own_calloc(offer->rule_count + 1, sizeof *t->rules);
 	for (; t->rule_count < offer->rule_count; t->rule_count++)
-		init_rule(
-			cat, &t->rules[t->rule_count], &offer->rules[t->rule_count], offer->target);
+		init_rule(cat, &t->rules[t->rule_count], &offer->rules[t->rule_count], offer);
 	list_push(&cat->targets, &t->node);
 }
 

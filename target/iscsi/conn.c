@@ -87,7 +87,7 @@ static void conn_name_address(
  * 7143 4.3) and just ends. */
 static uint32_t conn_silence_ms(const struct conn *c)
 {
-	const struct iscsi_opts *opts = &c->srv->opts;
+	const struct iscsi_opts *opts = &c->home->opts;
 
 	return (c->params.discovery ? opts->discovery_seconds : opts->ping_seconds) * CONN_MS;
 }
@@ -103,7 +103,7 @@ static void conn_leave_place(struct conn *c)
 /* A peer that was asked for a sign of life and gave none, or that may be asked now. */
 static void conn_check_alive(struct conn *c)
 {
-	const struct iscsi_opts *opts = &c->srv->opts;
+	const struct iscsi_opts *opts = &c->home->opts;
 	uint64_t silent_ms = (loop_now_ns(c->loop) - c->last_rx_ns) / 1000000;
 	uint32_t ping_ms = conn_silence_ms(c);
 	uint32_t answer_ms = opts->ping_timeout_seconds * CONN_MS;
@@ -118,14 +118,24 @@ static void conn_check_alive(struct conn *c)
 		conn_close(c, "no answer to a ping");
 		return;
 	}
-	if (silent_ms >= ping_ms) {
+	if (ping_ms && silent_ms >= ping_ms) {
 		nop_ping(c);
 		c->ping_out = true;
 		loop_timer_set(c->loop, &c->timer, answer_ms);
 		return;
 	}
 	c->ping_out = false;
-	loop_timer_set(c->loop, &c->timer, ping_ms - (uint32_t)silent_ms);
+	if (ping_ms)
+		loop_timer_set(c->loop, &c->timer, ping_ms - (uint32_t)silent_ms);
+}
+
+void conn_retime(struct conn *c)
+{
+	if (c->state != CONN_LOGGED_IN || c->ping_out)
+		return;
+	loop_timer_cancel(c->loop, &c->timer);
+	if (conn_silence_ms(c))
+		loop_timer_set(c->loop, &c->timer, conn_silence_ms(c));
 }
 
 static void conn_timer_run(struct loop_timer *timer)
@@ -167,7 +177,7 @@ int conn_open(struct conn *c, int fd)
 
 void conn_time_login(struct conn *c)
 {
-	loop_timer_set(c->loop, &c->timer, c->srv->opts.login_seconds * CONN_MS);
+	loop_timer_set(c->loop, &c->timer, c->home->opts.login_seconds * CONN_MS);
 }
 
 void conn_peer_name(char out[CONN_ADDRESS_MAX], int fd)
@@ -247,7 +257,7 @@ void conn_event(struct conn *c, enum conn_event event)
 		if (conn_silence_ms(c))
 			loop_timer_set(c->loop, &c->timer, conn_silence_ms(c));
 	} else if (event == CONN_EV_LOGOUT) {
-		loop_timer_set(c->loop, &c->timer, c->srv->opts.logout_seconds * CONN_MS);
+		loop_timer_set(c->loop, &c->timer, c->home->opts.logout_seconds * CONN_MS);
 	}
 }
 

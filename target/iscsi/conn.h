@@ -199,6 +199,9 @@ void conn_watch_init(struct conn *c);
 /* Something begins that the peer has to go on with: bounded by stall_seconds from now on. */
 void conn_watch_arm(struct conn *c);
 
+/* Pings have other times from now on. */
+void conn_retime(struct conn *c);
+
 /* ---- conn_tx.c ---- */
 
 /*

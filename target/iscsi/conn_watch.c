@@ -36,7 +36,7 @@ static uint64_t watch_oldest(const struct conn *c, const char **what)
 static void watch_run(struct loop_timer *timer)
 {
 	struct conn *c = container_of(timer, struct conn, watch);
-	uint64_t limit_ns = c->srv->opts.stall_seconds * 1000000000ull;
+	uint64_t limit_ns = c->home->opts.stall_seconds * 1000000000ull;
 	const char *what = NULL;
 	uint64_t since_ns = watch_oldest(c, &what);
 	uint64_t now_ns = loop_now_ns(c->loop);
@@ -59,6 +59,6 @@ void conn_watch_init(struct conn *c)
 void conn_watch_arm(struct conn *c)
 {
 	/* before full feature phase and behind a logout the connection has a time anyhow */
-	if (!c->watch.due_ns && c->state == CONN_LOGGED_IN && c->srv->opts.stall_seconds)
-		loop_timer_set(c->loop, &c->watch, c->srv->opts.stall_seconds * 1000);
+	if (!c->watch.due_ns && c->state == CONN_LOGGED_IN && c->home->opts.stall_seconds)
+		loop_timer_set(c->loop, &c->watch, c->home->opts.stall_seconds * 1000);
 }

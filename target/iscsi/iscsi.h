@@ -67,7 +67,8 @@ struct iscsi_rule_conf {
 };
 
 struct iscsi_offer {
-	struct scsi_target *target;          /* borrowed */
+	const char *name;                    /* normalised */
+	struct scsi_target *target;          /* what rules without `ports` show; borrowed */
 	const char *alias;                   /* or NULL */
 	const char *portal_groups;           /* tags, "1 2": by these alone; NULL: by all */
 	const char *redirect;                /* "address:port" where everybody is sent; or NULL */
@@ -135,7 +136,8 @@ struct iscsi_round {
 	struct iscsi_catalogue *cat;             /* by which they are judged; borrowed until done */
 	enum iscsi_action action;
 	uint16_t seconds;
-	bool collect; /* fill in `seen` */
+	const struct iscsi_opts *opts; /* TAKE: limits and times; borrowed until done */
+	bool collect;                  /* fill in `seen` */
 	/* -- the result -- */
 	unsigned judged[SCSI_LOOPS_MAX]; /* sessions that may not stay, by loop */
 	struct list
@@ -162,7 +164,7 @@ unsigned iscsi_server_load(const struct iscsi_server *srv, unsigned index);
 /*
  * One more connection, the socket `fd`, is on its way to loop `index` and counts as its own from
  * now on. Returns its place among those that are not logged in, for iscsi_server_adopt; negative
- * when a limit is reached: it is to be closed (logged, counted). One thread.
+ * when a limit is reached: it is to be closed (logged, counted). On the first loop.
  */
 int iscsi_server_expect(struct iscsi_server *srv, unsigned index, int fd);
 

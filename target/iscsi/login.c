@@ -214,7 +214,7 @@ static void join(struct conn *c)
 		return;
 	}
 	if (__atomic_load_n(&c->srv->session_total, __ATOMIC_RELAXED) >=
-		c->srv->opts.max_sessions) {
+		c->home->opts.max_sessions) {
 		stat_add(STAT_iscsi_limit_sessions, 1);
 		login_refuse(c, &l->req, LOGIN_RESOURCES, "max_sessions sessions are there");
 		return;
@@ -625,15 +625,15 @@ static bool begin(struct conn *c, const struct pdu_login_req *req)
 	l->first = *req;
 	/* RFC 7143 6.3.1: a login begins with security, or leaves it out; 2 and 3 are no way to */
 	l->stage = stage == PDU_STAGE_OPERATE ? PDU_STAGE_OPERATE : PDU_STAGE_SECURITY;
-	l->in.most = c->srv->opts.max_text;
+	l->in.most = c->home->opts.max_text;
 	l->out.most = KEYS_OUT_MAX;
 	keys_init(&l->keys, stage == PDU_STAGE_OPERATE ? KEYS_OPERATE : KEYS_SECURITY, false);
-	l->keys.ours[KEYS_MAX_BURST] = c->srv->opts.max_burst;
-	l->keys.ours[KEYS_FIRST_BURST] = c->srv->opts.first_burst;
-	l->keys.ours[KEYS_MAX_R2T] = c->srv->opts.max_r2t;
+	l->keys.ours[KEYS_MAX_BURST] = c->home->opts.max_burst;
+	l->keys.ours[KEYS_FIRST_BURST] = c->home->opts.first_burst;
+	l->keys.ours[KEYS_MAX_R2T] = c->home->opts.max_r2t;
 	l->keys.joining = be16_get(&req->tsih); /* RFC 7143 11.12.6 */
-	if (c->srv->opts.session_connections)
-		l->keys.ours[KEYS_MAX_CONNECTIONS] = c->srv->opts.session_connections;
+	if (c->home->opts.session_connections)
+		l->keys.ours[KEYS_MAX_CONNECTIONS] = c->home->opts.session_connections;
 	l->conn = c;
 	loop_timer_init(&l->timer, say_late);
 	return true;

@@ -54,9 +54,9 @@ static void visit(struct iscsi_round *r, unsigned loop, struct conn *c)
 	r->judged[loop]++;
 	if (r->action == ISCSI_CLOSE)
 		conn_drop(c, reasons[verdict]);
-	else if (r->action == ISCSI_ASK && c->state != CONN_LOGGED_IN)
+	else if (r->action == ISCSI_ASK && c->state == CONN_IN_LOGIN)
 		conn_close(c, reasons[verdict]);
-	else if (r->action == ISCSI_ASK)
+	else if (r->action == ISCSI_ASK && c->state == CONN_LOGGED_IN)
 		conn_ask_logout(c, r->seconds);
 }
 
@@ -69,10 +69,13 @@ static void round_each(struct scsi_everywhere *e, struct loop *loop)
 	if (r->action == ISCSI_TAKE) {
 		home->catalogue = catalogue_get(r->cat);
 		iscsi_catalogue_put(old);
+		server_take_opts(home, r->opts);
 	}
 	list_for_each_safe (node, &home->conns) {
 		struct conn *c = container_of(node, struct conn, node);
 
+		if (r->action == ISCSI_TAKE)
+			conn_retime(c);
 		if (c->session && c->session->target)
 			visit(r, loop_index(loop), c);
 	}

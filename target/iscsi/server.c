@@ -35,6 +35,12 @@ static uint32_t server_share(unsigned most, unsigned loops)
 	return share < COMMAND_TASKS_MAX ? share : COMMAND_TASKS_MAX;
 }
 
+void server_take_opts(struct iscsi_loop *home, const struct iscsi_opts *opts)
+{
+	home->opts = server_defaults(*opts);
+	home->task_most = server_share(home->opts.max_tasks, home->srv->loop_count);
+}
+
 struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi_domain *domain,
 	struct loop *const *loops, unsigned n)
 {
@@ -42,7 +48,6 @@ struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi
 	struct iscsi_catalogue *cat = iscsi_catalogue_new();
 
 	own_assert(opts->queue_depth && opts->queue_depth <= SESSION_DEPTH_MAX);
-	srv->opts = server_defaults(*opts);
 	arrive_init(&srv->arrive);
 	srv->domain = domain;
 	srv->loop_count = n;
@@ -51,7 +56,7 @@ struct iscsi_server *iscsi_server_new(const struct iscsi_opts *opts, struct scsi
 		struct iscsi_loop *home = &srv->loops[i];
 
 		home->srv = srv;
-		home->task_most = server_share(srv->opts.max_tasks, n);
+		server_take_opts(home, opts);
 		home->loop = loops[i];
 		home->catalogue = catalogue_get(cat);
 		list_init(&home->conns);
@@ -105,7 +110,8 @@ void server_conn_moved(struct iscsi_loop *from, struct iscsi_loop *to)
 int iscsi_server_expect(struct iscsi_server *srv, unsigned index, int fd)
 {
 	static struct log_limit full_log; /* of the one thread that accepts */
-	unsigned most = srv->opts.max_connections;
+	const struct iscsi_opts *opts = &srv->loops[0].opts;
+	unsigned most = opts->max_connections;
 	char peer[CONN_ADDRESS_MAX];
 	int place;
 
@@ -117,7 +123,7 @@ int iscsi_server_expect(struct iscsi_server *srv, unsigned index, int fd)
 				"conn: refused", "peer=%s why=\"max_connections are there\"", peer);
 		return -1;
 	}
-	place = arrive_take(&srv->arrive, &srv->opts, fd);
+	place = arrive_take(&srv->arrive, opts, fd);
 	if (place < 0)
 		return place;
 	__atomic_add_fetch(&srv->conn_total, 1, __ATOMIC_RELAXED);

@@ -98,7 +98,7 @@ static void session_watch_gap(struct session *s)
 	if (list_empty(&s->held))
 		loop_timer_cancel(s->loop, &s->gap);
 	else
-		loop_timer_set(s->loop, &s->gap, s->home->srv->opts.ping_timeout_seconds * 1000);
+		loop_timer_set(s->loop, &s->gap, s->home->opts.ping_timeout_seconds * 1000);
 }
 
 static void session_gap_lasts(struct loop_timer *timer)
@@ -196,7 +196,7 @@ struct session *session_new(
 	s->exp_cmd_sn = cmd_sn;
 	s->max_cmd_sn = cmd_sn - 1;
 	list_init(&s->narrow);
-	s->depth = c->srv->opts.queue_depth;
+	s->depth = c->home->opts.queue_depth;
 	list_init(&s->held);
 	list_init(&s->conns);
 	list_push(&s->conns, &c->session_node);

@@ -280,7 +280,8 @@ void session_left(struct session *s);
 struct iscsi_loop {
 	struct iscsi_server *srv;
 	struct loop *loop;
-	unsigned conn_count; /* published: read by iscsi_server_load */
+	struct iscsi_opts opts; /* that hold here */
+	unsigned conn_count;    /* published: read by iscsi_server_load */
 	struct list conns;
 	struct list free_tasks;      /* session_task.tx_node, warmest first */
 	struct session_task **tasks; /* by slot */
@@ -296,6 +297,9 @@ struct iscsi_loop {
 	struct login_guard guard;          /* what wrong secrets cost */
 };
 
+/* Other limits and times hold on this loop. On it, or before it runs. */
+void server_take_opts(struct iscsi_loop *home, const struct iscsi_opts *opts);
+
 /* Tells that one connection of `home` is gone for good. */
 void server_conn_gone(struct iscsi_loop *home);
 
@@ -303,7 +307,6 @@ void server_conn_gone(struct iscsi_loop *home);
 void server_conn_moved(struct iscsi_loop *from, struct iscsi_loop *to);
 
 struct iscsi_server {
-	struct iscsi_opts opts;
 	struct scsi_domain *domain;
 	struct list sessions;   /* session.record.node: the home loop's (loop 0) only */
 	uint16_t last_tsih;     /* the home loop's */

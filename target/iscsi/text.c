@@ -185,7 +185,7 @@ static struct text_exchange *find_exchange(struct conn *c, const struct pdu_text
 	}
 	c->text->itt = itt;
 	c->text->ttt = new_ttt();
-	c->text->in.most = c->srv->opts.max_text;
+	c->text->in.most = c->home->opts.max_text;
 	c->text->out.most = KEYS_OUT_MAX;
 	keys_init(&c->text->keys, KEYS_FULL, !c->session->target);
 	return c->text;

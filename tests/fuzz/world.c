@@ -63,8 +63,11 @@ struct world *world_get(void)
 	w->domain = scsi_domain_new(&w->loop, 1);
 	world_make_lun(w);
 	w->srv = iscsi_server_new(&opts, w->domain, &w->loop, 1);
-	iscsi_catalogue_offer(iscsi_server_catalogue(w->srv),
-		&(struct iscsi_offer){ .target = w->target, .rules = &anybody, .rule_count = 1 });
+	iscsi_catalogue_offer(
+		iscsi_server_catalogue(w->srv), &(struct iscsi_offer){ .name = WORLD_TARGET,
+							.target = w->target,
+							.rules = &anybody,
+							.rule_count = 1 });
 	sim_run(w->loop);
 	return w;
 }

@@ -184,7 +184,7 @@ int set_up(void **state)
 	(void)state;
 	memset(&w, 0, sizeof w);
 	w.server = own_calloc(1, sizeof *w.server + sizeof w.server->loops[0]);
-	w.server->opts = (struct iscsi_opts){ .max_sessions = 8,
+	w.server->loops[0].opts = (struct iscsi_opts){ .max_sessions = 8,
 		.max_text = KEYS_TEXT_MAX,
 		.max_burst = 1u << 20,
 		.first_burst = 256u << 10,

@@ -256,7 +256,7 @@ def test_spreading():
 def test_hup():
     with kurad.Kurad(config()) as k:
         k.process.send_signal(signal.SIGHUP)
-        tap.check(wait_for(lambda: "SIGHUP" in k.log()), "SIGHUP is answered by a line", k.log())
+        tap.check(wait_for(lambda: "configuration followed" in k.log()), "SIGHUP is answered by a line", k.log())
         session = Session((k.host, k.port))
         tap.check(session.login() == 0, "and kurad serves on")
         session.close()
