@@ -68,6 +68,18 @@ class Initiator:
         found = re.findall(r"^(sd\w+) \S*:(\d+)$", text, re.MULTILINE)
         return {int(lun): "/dev/" + name for name, lun in found}
 
+    def disks_of(self, lun, count):
+        """The paths of all disks with this number, of every session, once there are so many."""
+        end = time.monotonic() + 20
+        while True:
+            text = self.guest.must("for d in /sys/block/sd*; do [ -b /dev/${d##*/} ] && "
+                                   "echo ${d##*/} $(readlink $d/device); done; true")
+            found = ["/dev/" + d for d in
+                     re.findall(rf"^(sd\w+) \S*:{lun}$", text, re.MULTILINE)]
+            if len(found) >= count or time.monotonic() > end:
+                return found
+            time.sleep(0.1)
+
     def generic(self, disk):
         """The sg node of a disk."""
         return "/dev/" + self.guest.must(

@@ -81,8 +81,8 @@ def _soft_needs(name):
     return ["virtio_pci_modern_dev", "virtio_pci_legacy_dev"] if name == "virtio_pci" else []
 
 
-def module_order(folder):
-    """Paths of the modules that are not built in, in the order in which they load."""
+def module_order(folder, names=tuple(MODULES)):
+    """Paths of the named modules that are not built in, in the order in which they load."""
     files = _module_files(folder)
     order = []
 
@@ -94,7 +94,7 @@ def module_order(folder):
         if files[name] not in order:
             order.append(files[name])
 
-    for name in MODULES:
+    for name in names:
         add(name)
     return order
 

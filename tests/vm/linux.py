@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a test machine with Linux's own initiator boots: Debian's whole kernel, and an initramfs
-with open-iscsi, sg3-utils and smartctl.
+with open-iscsi, sg3-utils and smartctl, and what else a kit names.
 
 The packages are fetched by apt-get and unpacked into a cache folder; nothing is installed.
 """
 
+import collections
+import fcntl
 import glob
 import lzma
 import os
@@ -18,7 +20,11 @@ TOOLS = ["open-iscsi", "sg3-utils", "lsscsi", "smartmontools"]
 MODULES = ["virtio_pci", "virtio_net", "virtio_console", "iscsi_tcp", "sd_mod", "sg",
            "scsi_dh_alua", "ext4", "crc32c_generic"]
 OF_THE_HOST = ["mkfs.ext4", "e2fsck", "blkdiscard", "fstrim"]
-LIBRARY_FOLDERS = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"]
+# What a machine is made of: packages, modules of the kernel, programs of this machine, and what
+# programs load by name (paths below the packages' root, with wildcards).
+Kit = collections.namedtuple("Kit", "name tools modules of_the_host loaded")
+PLAIN = Kit("plain", TOOLS, MODULES, OF_THE_HOST, [])
+LIBRARY_FOLDERS = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "lib"]
 XZ_MAGIC = b"\xfd7zXZ\0"
 
 
@@ -41,30 +47,37 @@ def _depends(package):
                       re.MULTILINE)
 
 
-def _wanted():
+def _wanted(kit):
     """The kernel that the metapackage stands for, the tools, and the libraries they name."""
     kernels = [p for p in _depends(KERNEL) if p.startswith("linux-image-")]
-    wanted = set(kernels[:1] + TOOLS)
-    for tool in TOOLS:
+    wanted = set(kernels[:1] + kit.tools)
+    for tool in kit.tools:
         wanted.update(p for p in _depends(tool) if p.startswith("lib"))
     wanted.add("libopeniscsiusr")
     return sorted(wanted)
 
 
-def _fetch(cache):
+def _download(folder, packages):
+    os.makedirs(folder, exist_ok=True)
+    have = {os.path.basename(p).split("_")[0] for p in glob.glob(os.path.join(folder, "*.deb"))}
+    missing = [p for p in packages if p not in have]
+    if missing:
+        _say("apt-get", "download", *missing, cwd=folder)
+
+
+def _fetch(cache, kit):
     """Downloads and unpacks; the mark is made last, so that half a cache is none."""
     folder = os.path.join(cache, "debs")
-    os.makedirs(folder, exist_ok=True)
     try:
-        _say("apt-get", "download", *_wanted(), cwd=folder)
+        _download(folder, _wanted(kit))
     except NoMachine:
         _say("apt-get", "update", "-q")
-        _say("apt-get", "download", *_wanted(), cwd=folder)
+        _download(folder, _wanted(kit))
     root = os.path.join(cache, "root")
     for package in sorted(glob.glob(os.path.join(folder, "*.deb"))):
         _say("dpkg-deb", "-x", package, root)
-    with open(os.path.join(cache, "complete"), "w", encoding="ascii") as f:
-        f.write("\n")
+    with open(os.path.join(cache, "complete-" + kit.name), "w", encoding="ascii") as f:
+        f.write(" ".join(kit.tools))
 
 
 def _unpack_kernel(image, out):
@@ -83,7 +96,7 @@ def _unpack_kernel(image, out):
 
 
 class Archive(initrd.Cpio):
-    """A cpio archive that takes programs along with their libraries."""
+    """A cpio archive that takes programs along with their libraries, each once."""
 
     def __init__(self, root):
         super().__init__()
@@ -99,6 +112,9 @@ class Archive(initrd.Cpio):
         return path.lstrip("/")
 
     def program(self, path):
+        if self._inside(path) in self.taken:
+            return
+        self.taken.add(self._inside(path))
         self.file(self._inside(path), path)
         done = subprocess.run(["ldd", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, env=self.env, timeout=30, check=False)
@@ -122,13 +138,14 @@ def _programs(root):
                     yield path
 
 
-def _modules(root):
-    folder = glob.glob(os.path.join(root, "lib/modules/*"))[0]
-    initrd.MODULES = MODULES
-    return initrd.module_order(folder)
+def _of_the_host(name):
+    for folder in ("/usr/sbin/", "/sbin/", "/usr/bin/"):
+        if os.path.exists(folder + name):
+            return folder + name
+    raise NoMachine(f"{name} is not on this machine")
 
 
-def _initramfs(root):
+def _initramfs(root, kit):
     archive = Archive(root)
     for name in ("bin", "dev", "proc", "sys", "mnt", "tmp", "run", "etc/iscsi", "var/lib/iscsi"):
         archive.folder(name)
@@ -140,12 +157,13 @@ def _initramfs(root):
     archive.text("etc/group", "root:x:0:\n")
     for path in _programs(root):
         archive.program(path)
-    for name in OF_THE_HOST:
-        place = next((p for p in ("/usr/sbin/", "/sbin/") if os.path.exists(p + name)), None)
-        if place is None:
-            raise NoMachine(f"{name} is not on this machine")
-        archive.program(place + name)
-    order = _modules(root)
+    for pattern in kit.loaded:
+        for path in sorted(glob.glob(os.path.join(root, pattern))):
+            archive.program(path)
+    for name in kit.of_the_host:
+        archive.program(_of_the_host(name))
+    folder = glob.glob(os.path.join(root, "lib/modules/*"))[0]
+    order = initrd.module_order(folder, kit.modules)
     for path in order:
         archive.file("modules/" + os.path.basename(path), path, 0o644)
     archive.text("modules/order", "".join(os.path.basename(p) + "\n" for p in order))
@@ -157,18 +175,34 @@ def _newer(path, *sources):
         os.path.getmtime(path) >= os.path.getmtime(s) for s in sources)
 
 
-def image(cache):
-    """(kernel, initramfs), made in the cache folder when they are not there yet."""
-    os.makedirs(cache, exist_ok=True)
-    if not os.path.exists(os.path.join(cache, "complete")):
-        _fetch(cache)
+def _is_complete(cache, kit):
+    try:
+        with open(os.path.join(cache, "complete-" + kit.name), encoding="ascii") as f:
+            return f.read() == " ".join(kit.tools)
+    except FileNotFoundError:
+        return False
+
+
+def _made(cache, kit):
+    if not _is_complete(cache, kit):
+        _fetch(cache, kit)
     root = os.path.join(cache, "root")
     kernel = os.path.join(cache, "vmlinux")
     if not os.path.exists(kernel):
         kernel = _unpack_kernel(sorted(glob.glob(os.path.join(root, "boot/vmlinuz-*")))[-1], kernel)
-    archive = os.path.join(cache, "initramfs")
-    if not _newer(archive, __file__, initrd.__file__, os.path.join(initrd.HERE, "linux-init.sh")):
+    archive = os.path.join(cache, "initramfs-" + kit.name)
+    if not _newer(archive, *glob.glob(os.path.join(initrd.HERE, "*.py")),
+                  os.path.join(initrd.HERE, "linux-init.sh")):
         with open(archive + ".new", "wb") as f:
-            f.write(_initramfs(root))
+            f.write(_initramfs(root, kit))
         os.rename(archive + ".new", archive)
     return kernel, archive
+
+
+def image(cache, kit=PLAIN):
+    """(kernel, initramfs) of a kit, made in the cache folder when they are not there yet; machines
+    of several kits may be made at the same time."""
+    os.makedirs(cache, exist_ok=True)
+    with open(os.path.join(cache, "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _made(cache, kit)

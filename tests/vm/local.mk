@@ -3,6 +3,7 @@
 EXTRA_DIST += \
 	tests/vm/chap.py \
 	tests/vm/fence.py \
+	tests/vm/forward.py \
 	tests/vm/guest-init.sh \
 	tests/vm/guest.py \
 	tests/vm/initiator.py \
@@ -10,6 +11,9 @@ EXTRA_DIST += \
 	tests/vm/linux-init.sh \
 	tests/vm/linux.py \
 	tests/vm/machine.py \
+	tests/vm/multipath.py \
+	tests/vm/paths.py \
 	tests/vm/run.sh \
 	tests/vm/scsitools.py \
+	tests/vm/sessions.py \
 	tests/vm/vm.py
