@@ -172,6 +172,7 @@ struct config {
 	unsigned max_burst_length;            /* bytes, default 1048576 */
 	unsigned first_burst_length;          /* bytes, default 262144 */
 	unsigned max_outstanding_r2t;         /* default 8 */
+	char *target_prefix;                  /* of targets that verbs name; or NULL */
 	char **files; /* every file that was read; struct cfg_where points here */
 	unsigned file_count;
 	const char *managed;        /* of files: the one that verbs write; NULL: read without one */

@@ -65,6 +65,7 @@ enum rpc_field_type {
 	RPC_FIELD_SECONDS,
 	RPC_FIELD_NS,
 	RPC_FIELD_FLAG,
+	RPC_FIELD_LINES, /* a text of several lines, printed as it is */
 	RPC_FIELD_TEXTS,
 	RPC_FIELD_OBJECT,
 	RPC_FIELD_OBJECTS,

@@ -7,7 +7,9 @@ kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/s
 	target/listen.c target/watch.h target/watch.c target/notify.h target/notify.c \
 	target/ctl/ctl.h target/ctl/ctl.c target/ctl/rpc.c target/ctl/call.h target/ctl/call.c \
 	target/ctl/job.h target/ctl/job.c target/ctl/verbs.h target/ctl/verbs.c \
-	target/ctl/verb_look.c
+	target/ctl/verb_look.c target/ctl/edit.h target/ctl/edit.c target/ctl/verb_target.c \
+	target/ctl/verb_lun.c target/ctl/verb_host.c target/ctl/verb_portal.c target/ctl/verb_share.c \
+	target/ctl/verb_apply.c
 if HAVE_ISNS
 kurad_SOURCES += target/isns.h target/isns.c target/isns_list.h target/isns_list.c \
 	target/isns_msg.h target/isns_msg.c

@@ -245,6 +245,7 @@ static const char *field_type_name(enum rpc_field_type type)
 		[RPC_FIELD_SECONDS] = "integer",
 		[RPC_FIELD_NS] = "integer",
 		[RPC_FIELD_FLAG] = "boolean",
+		[RPC_FIELD_LINES] = "string",
 		[RPC_FIELD_TEXTS] = "array",
 		[RPC_FIELD_OBJECT] = "object",
 		[RPC_FIELD_OBJECTS] = "array",

@@ -173,6 +173,20 @@ static void write_inner_object(FILE *f, const char *name, const struct jval *v)
 	}
 }
 
+/* A text of several lines: what would move the cursor elsewhere is shown as '?'. */
+static void write_lines(FILE *f, const char *text)
+{
+	const char *last = "\n";
+
+	for (; *text; last = text++) {
+		unsigned char c = (unsigned char)*text;
+
+		fputc((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ? '?' : c, f);
+	}
+	if (*last != '\n')
+		fputc('\n', f);
+}
+
 static void write_member(FILE *f, const char *name, enum rpc_field_type type,
 	const struct jval *object, const struct out_style *style)
 {
@@ -183,6 +197,10 @@ static void write_member(FILE *f, const char *name, enum rpc_field_type type,
 
 	if (!v)
 		return;
+	if (type == RPC_FIELD_LINES && jval_text(v)) {
+		write_lines(f, jval_text(v));
+		return;
+	}
 	if (is_table(v)) {
 		write_inner_table(f, name, v, style);
 		return;

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one way from a verb to the managed file and the running server.
+ */
+#include "target/ctl/edit.h"
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/near.h"
+#include "common/own.h"
+#include "config/secret.h"
+#include "config/value.h"
+#include "target/apply.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+struct config *ctl_config(struct ctl_call *call)
+{
+	struct config *copy = cfg_copy(server_view(call->srv));
+
+	server_view_end(call->srv);
+	return copy;
+}
+
+/* ---- committing ---- */
+
+/* Frees text that may hold secrets. */
+static void wipe_text(char **text)
+{
+	if (*text)
+		explicit_bzero(*text, strlen(*text));
+	free(*text);
+}
+
+static bool check(struct ctl_call *call, const struct config *next)
+{
+	struct cfg_error first;
+
+	if (!cfg_check_again(next, &first, 1))
+		return true;
+	ctl_fail(call, RPC_REFUSED, "%s", first.text);
+	return false;
+}
+
+static int write_managed(const struct config *cfg)
+{
+	own_cleanup(wipe_text) char *body = cfg_write(cfg, CFG_WRITE_MANAGED | CFG_WRITE_SECRETS);
+	own_cleanup(wipe_text) char *text =
+		own_printf("# SPDX-License-Identifier: Apache-2.0\n# Written by kurad for the "
+			   "verbs of kura(8), and written anew by each: do not edit it.\n%s",
+			body);
+
+	return file_replace(cfg->managed, text, strlen(text), 0600);
+}
+
+/* The names of those who use what would go, each once. */
+static void tell_users(struct ctl_call *call, const struct apply_report *report)
+{
+	struct jval *users = jval_list();
+	char names[256] = "";
+	size_t used = 0;
+
+	for (unsigned i = 0; i < report->count; i++) {
+		const struct apply_step *s = &report->steps[i];
+
+		for (unsigned k = 0; s->state == APPLY_REFUSED && k < s->user_count; k++) {
+			if (used + strlen(s->users[k]) + 3 < sizeof names &&
+				!strstr(names, s->users[k]))
+				used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+					used ? ", " : "", s->users[k]);
+			jval_append(users, jval_new_text(s->users[k]));
+		}
+	}
+	jval_set(ctl_detail(call), "users", users);
+	if (used)
+		ctl_fail(call, RPC_IN_USE, "in use by %s; --force ends their sessions", names);
+}
+
+/* What the server says to it in a sentence. */
+static void tell_refusal(struct ctl_call *call, int err, const struct apply_report *report)
+{
+	const struct apply_step *refused = NULL;
+
+	for (unsigned i = 0; i < report->count && !refused; i++) {
+		if (report->steps[i].state == APPLY_REFUSED)
+			refused = &report->steps[i];
+	}
+	if (refused) {
+		ctl_fail(call, RPC_IN_USE, "%s", refused->text);
+		if (refused->user_count)
+			tell_users(call, report);
+		return;
+	}
+	ctl_fail(call, err == -EBUSY ? RPC_BUSY : RPC_REFUSED, "%s",
+		*report->why    ? report->why
+		: err == -EBUSY ? "another change is under way; try again"
+				: strerror(-err));
+}
+
+/* Whether the server would follow: asked before anything is written. */
+static bool would_follow(struct ctl_call *call, const struct config *next, unsigned flags)
+{
+	struct apply_report report = { 0 };
+	int err = server_apply(call->srv, cfg_copy(next), flags | APPLY_DRY_RUN, &report);
+
+	if (err)
+		tell_refusal(call, err, &report);
+	apply_report_fini(&report);
+	return !err;
+}
+
+static bool follow(struct ctl_call *call, struct config *next, unsigned flags)
+{
+	struct apply_report report = { 0 };
+	int err = server_apply(call->srv, next, flags, &report);
+
+	if (err)
+		tell_refusal(call, err, &report);
+	apply_report_fini(&report);
+	return !err;
+}
+
+bool ctl_commit(struct ctl_call *call, struct config *next, bool force)
+{
+	unsigned flags = force ? APPLY_FORCE : 0;
+	struct config *before;
+	int err;
+
+	if (!check(call, next) || !would_follow(call, next, flags)) {
+		cfg_free(next);
+		return false;
+	}
+	before = ctl_config(call);
+	err = write_managed(next);
+	if (err) {
+		ctl_fail(call, RPC_REFUSED,
+			"%s: cannot be written: %s; make room, or give the state directory to the "
+			"user of kurad",
+			next->managed, strerror(-err));
+		cfg_free(next);
+	} else if (!follow(call, next, flags)) {
+		err = -EIO;
+		if (write_managed(before))
+			log_error("control: the managed file names what is not served",
+				"path=%s; write it again by any change", before->managed);
+	}
+	cfg_free(before);
+	return !err;
+}
+
+/* ---- finding ---- */
+
+/* Refuses with the name that may have been meant, out of `count` items of a list. */
+static void none_of(struct ctl_call *call, const char *what, const char *name, const void *items,
+	size_t size, size_t offset, unsigned count)
+{
+	unsigned best = UINT_MAX;
+	const char *near = NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		char *one;
+
+		memcpy(&one, (const char *)items + i * size + offset, sizeof one);
+		if (near_is(name, one, &best))
+			near = one;
+	}
+	ctl_fail(call, RPC_NOT_FOUND, "%s \"%s\": there is none%s%s%s", what, name,
+		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+#define FIND(call, cfg, list, counter, what, wanted)                                               \
+	({                                                                                         \
+		unsigned i_ = 0;                                                                   \
+		while (i_ < (cfg)->counter && strcmp((cfg)->list[i_].name, wanted) != 0)           \
+			i_++;                                                                      \
+		if (i_ == (cfg)->counter)                                                          \
+			none_of(call, what, wanted, (cfg)->list, sizeof *(cfg)->list,              \
+				offsetof(__typeof__(*(cfg)->list), name), (cfg)->counter);         \
+		i_ < (cfg)->counter ? &(cfg)->list[i_] : NULL;                                     \
+	})
+
+struct cfg_volume *ctl_find_volume(struct ctl_call *call, struct config *cfg, const char *name)
+{
+	return FIND(call, cfg, volumes, volume_count, "volume", name);
+}
+
+struct cfg_target *ctl_find_target(struct ctl_call *call, struct config *cfg, const char *name)
+{
+	return FIND(call, cfg, targets, target_count, "target", name);
+}
+
+struct cfg_host *ctl_find_host(struct ctl_call *call, struct config *cfg, const char *name)
+{
+	return FIND(call, cfg, hosts, host_count, "host group", name);
+}
+
+bool ctl_may_change(struct ctl_call *call, const struct config *cfg, const struct cfg_where *where,
+	const char *what, const char *name)
+{
+	if (cfg_is_managed(cfg, where))
+		return true;
+	ctl_fail(call, RPC_REFUSED,
+		"%s \"%s\" is written in %s, line %u: change it there and run kura reload", what,
+		name, where->file ? where->file : cfg->file, where->line);
+	return false;
+}
+
+bool ctl_set(struct ctl_call *call, enum cfg_object object, void *owner, const char *key,
+	const char *text)
+{
+	char why[CFG_WHY_LEN];
+
+	if (!text || !cfg_set_text(object, owner, key, text, why))
+		return true;
+	ctl_fail(call, RPC_USAGE, "%s: %s", key, why);
+	return false;
+}
+
+char *ctl_iscsi_name(struct ctl_call *call, const char *text)
+{
+	char *name = own_calloc(1, CFG_ISCSI_NAME_MAX + 1);
+	char why[CFG_WHY_LEN];
+
+	if (!cfg_iscsi_name(text, name, why))
+		return name;
+	ctl_fail(call, RPC_USAGE, "\"%.230s\" %s", text, why);
+	free(name);
+	return NULL;
+}
+
+/* ---- secrets ---- */
+
+static bool read_secret(struct ctl_call *call, const char *path, char **secret)
+{
+	char why[CFG_WHY_LEN];
+
+	if (!path || !cfg_secret_read(path, secret, why))
+		return true;
+	ctl_fail(call, RPC_REFUSED, "%.300s: %s", path, why);
+	return false;
+}
+
+bool ctl_read_secrets(struct ctl_call *call, struct cfg_auth *auth)
+{
+	return read_secret(call, auth->secret_file, &auth->secret) &&
+	       read_secret(call, auth->mutual_secret_file, &auth->mutual_secret);
+}

@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs that change what is served: each is live at once, is there after a restart, can be said
+twice, and refuses what cannot be; the human's file is never touched."""
+
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import kurad  # noqa: E402
+import tapout  # noqa: E402
+import tool  # noqa: E402
+
+TARGET = "iqn.2026-11.kura.test:human"
+MADE = "iqn.2026-11.kura.test:made"
+HOST = "iqn.2026-11.kura.test:host"
+VOLUMES = [{"name": "a", "store": "mem", "size": "8M"}, {"name": "b", "store": "mem", "size": "8M"}]
+SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
+tap = tapout.Tap()
+schema = tool.Tool()("help --schema").json()
+
+
+class Box(tool.Tool):
+    """A kurad and the tool for it; every answer is held against its schema."""
+
+    def __init__(self, k):
+        super().__init__(k)
+        self.k = k
+
+    def ask(self, verb, *args):
+        """(exit status, answer or sentence)"""
+        done = self.run(*verb.split(), *args, "--json")
+        if done.code:
+            try:
+                return done.code, json.loads(done.err)["message"]
+            except ValueError:
+                return done.code, done.err
+        wrong = tool.fits(schema[verb]["result"], done.json())
+        if wrong:
+            raise AssertionError(f"{verb}: {wrong}\n{done.out}")
+        return 0, done.json()
+
+    def sees(self, initiator=HOST):
+        """{target: [LUNs]} as an initiator finds them."""
+        run = subprocess.run(["iscsi-ls", "-s", "-i", initiator, f"iscsi://{self.k.host}:{self.k.port}"],
+                             capture_output=True, text=True, timeout=30 * SLOW, check=False)
+        found, target = {}, None
+        for line in run.stdout.splitlines():
+            if line.startswith("Target:"):
+                target = line.split()[0].split(":", 1)[1]
+                found[target] = []
+            elif line.startswith("Lun:") and target:
+                found[target].append(int(line.split()[0].split(":")[1]))
+        return found
+
+
+def done(box, name, verb, *args, **members):
+    """A verb that is to succeed with these members in its answer."""
+    code, answer = box.ask(verb, *args)
+    tap.check(code == 0 and all(answer.get(k) == v for k, v in members.items()), name, str(answer))
+    return answer
+
+
+def refused(box, name, code, text, verb, *args):
+    got, answer = box.ask(verb, *args)
+    tap.check(got == code and text in str(answer), name, f"exit {got}: {answer}")
+
+
+def test_target():
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        done(box, "a target is made", "target create", MADE, "--alias", "made", changed=True)
+        refused(box, "not twice", 6, "--if-not-exists", "target create", MADE)
+        done(box, "unless that is fine", "target create", MADE, "--if-not-exists", changed=False)
+        refused(box, "its name is checked", 2, "iqn", "target create", "made")
+        done(box, "a LUN is added", "lun add", MADE, "b", lun=0)
+        tap.check(MADE not in box.sees(), "nobody enters yet")
+        done(box, "an initiator may enter", "target allow", MADE, "--initiator", HOST, changed=True)
+        done(box, "saying so again changes nothing", "target allow", MADE, "--initiator", HOST,
+             changed=False)
+        tap.check(box.sees().get(MADE) == [0], "and sees the LUN at once", str(box.sees()))
+        tap.check(MADE not in box.sees("iqn.2026-11.kura.test:else"), "others do not")
+        answer = done(box, "show", "target show", MADE, alias="made")
+        tap.check(answer["luns"] == [{"lun": 0, "volume": "b", "readonly": False}] and
+                  answer["initiators"][0]["initiator"] == HOST, "says what it has", str(answer))
+        refused(box, "a name that is near", 3, f'did you mean "{MADE}"?', "target show", MADE + "s")
+        k.restart()
+        tap.check(box.sees().get(MADE) == [0], "all of it is there after a restart")
+        done(box, "and may be taken away again", "target deny", MADE, "--initiator", HOST,
+             changed=True)
+        tap.check(MADE not in box.sees(), "at once")
+        done(box, "delete", "target delete", MADE, changed=True)
+        refused(box, "gone", 3, "there is none", "target delete", MADE)
+        done(box, "unless that is fine", "target delete", MADE, "--if-exists", changed=False)
+
+
+def test_human():
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        with open(k.config_path, "rb") as f:
+            before = f.read()
+        for verb in (["target", "delete", TARGET], ["lun", "add", TARGET, "b"],
+                     ["target", "allow", TARGET, "--initiator", HOST]):
+            refused(box, " ".join(verb[:2]) + " on what the file names", 1, k.config_path,
+                    " ".join(verb[:2]), *verb[2:])
+        done(box, "share", "share", "a", "--to", HOST, "--target", MADE)
+        with open(k.config_path, "rb") as f:
+            tap.check(f.read() == before, "the file is as it was")
+        managed = k.path("state/managed.conf")
+        tap.check(os.stat(managed).st_mode & 0o777 == 0o600, "what verbs made is private")
+
+
+def test_luns():
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        done(box, "target", "target create", MADE)
+        done(box, "a number that is asked for", "lun add", MADE, "a", "--lun", "7", lun=7)
+        done(box, "the first that is free", "lun add", MADE, "b", "--readonly", lun=0)
+        refused(box, "a volume once in a target", 6, "is LUN 7", "lun add", MADE, "a")
+        done(box, "remove", "lun remove", MADE, "7", changed=True)
+        refused(box, "a number that is taken", 6, "taken", "lun add", MADE, "a", "--lun", "0")
+        done(box, "another one", "lun add", MADE, "a", "--lun", "7", lun=7)
+        done(box, "again is fine", "lun add", MADE, "a", "--if-not-exists", changed=False)
+        refused(box, "no such volume", 3, 'did you mean "a"?', "lun add", MADE, "aa")
+        answer = done(box, "list", "lun list", MADE)
+        tap.check([(l["lun"], l["volume"], l["readonly"]) for l in answer["luns"]] ==
+                  [(0, "b", True), (7, "a", False)], "the LUNs of one target", str(answer))
+        done(box, "remove", "lun remove", MADE, "7", changed=True)
+        refused(box, "not twice", 3, "has none", "lun remove", MADE, "7")
+        done(box, "unless that is fine", "lun remove", MADE, "7", "--if-exists", changed=False)
+
+
+def test_hosts():
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        done(box, "a host group", "host create", "h", "--initiator", HOST, changed=True)
+        refused(box, "not twice", 6, "add-initiator", "host create", "h")
+        done(box, "one more", "host add-initiator", "h", HOST + "2", changed=True)
+        done(box, "the same", "host add-initiator", "h", HOST + "2", changed=False)
+        done(box, "target", "target create", MADE)
+        done(box, "LUNs of its own", "lun add", MADE, "a", "--host", "h", "--lun", "5", lun=5)
+        tap.check(box.sees().get(MADE) == [5] and box.sees(HOST + "2").get(MADE) == [5],
+                  "which its initiators see", str(box.sees()))
+        answer = done(box, "show", "host show", "h")
+        tap.check(answer["luns"][0]["volume"] == "a" and len(answer["initiators"]) == 2,
+                  "says what it sees", str(answer))
+        done(box, "one leaves", "host remove-initiator", "h", HOST + "2", changed=True)
+        tap.check(MADE not in box.sees(HOST + "2"), "and sees nothing")
+        refused(box, "not while a target names it", 4, "--force", "host delete", "h")
+        done(box, "by force", "host delete", "h", "--force", changed=True)
+        tap.check(MADE not in box.sees(), "then nobody enters")
+        refused(box, "no such group", 3, "there is none", "lun add", MADE, "b", "--host", "h")
+
+
+def test_share():
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        answer = done(box, "share", "share", "b", "--to", HOST, lun=0, volume="b")
+        tap.check(answer["target"].startswith("iqn.") and answer["target"].endswith(":b") and
+                  answer["portals"], "names the target and where it is", str(answer))
+        tap.check(box.sees().get(answer["target"]) == [0], "which is usable at once")
+        again = done(box, "again, with somebody else", "share", "b", "--to", HOST + "2", lun=0)
+        tap.check(again["target"] == answer["target"] and
+                  box.sees(HOST + "2").get(answer["target"]) == [0], "is the same target")
+        refused(box, "with nobody", 2, "--to", "share", "b")
+        for kind in ("linux", "qemu", "libvirt", "xen", "xcp-ng", "esxi", "proxmox", "windows"):
+            text = done(box, f"connect --for {kind}", "connect", answer["target"], "--for", kind,
+                        "--address", "192.0.2.7")["commands"]
+            tap.check(answer["target"] in text and "192.0.2.7" in text and "%" not in text,
+                      "is filled in", text)
+        url = f"iscsi://{k.host}:{k.port}/{answer['target']}/0"
+        run = subprocess.run(["iscsi-inq", "-i", HOST, url], capture_output=True, text=True,
+                             timeout=30 * SLOW, check=False)
+        tap.check(run.returncode == 0 and "KURA" in run.stdout, "iscsi-inq logs in", run.stderr)
+
+
+def test_portals():
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        done(box, "another address", "portal add", "127.0.0.2", "--port", "0", changed=True)
+        answer = done(box, "list", "portal list")
+        tap.check([p["address"] for p in answer["portals"]] == [k.host, "127.0.0.2"], "has both",
+                  str(answer))
+        refused(box, "no address", 2, "address", "portal add", "nowhere")
+        refused(box, "one of another machine", 1, "192.0.2.99", "portal add", "192.0.2.99")
+        answer = done(box, "list", "portal list")
+        tap.check(len(answer["portals"]) == 2, "is not kept", str(answer))
+        done(box, "remove", "portal remove", "127.0.0.2", "--port", "0", changed=True)
+        refused(box, "the human's", 1, k.config_path, "portal remove", k.host, "--port",
+                str(done(box, "list", "portal list")["portals"][0]["port"]))
+
+
+def test_export():
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        done(box, "share", "share", "b", "--to", HOST, "--target", MADE)
+        text = box("export").out
+        tap.check(TARGET in text and MADE in text, "export has both files' objects", text)
+        path = k.path("export.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        check = subprocess.run([kurad.binary(), "--check", "--config", path, "--state",
+                                k.path("nothing")], capture_output=True, text=True, timeout=20,
+                               check=False)
+        tap.check(check.returncode == 0, "and reads as a configuration", check.stderr)
+        with open(k.config_path, encoding="utf-8") as f:
+            wanted = f.read()
+        with open(k.config_path, "w", encoding="utf-8") as f:
+            f.write(wanted + "# changed\nping_seconds = 7;\n")
+        answer = done(box, "apply --dry-run", "apply", "--dry-run")
+        tap.check([s["state"] for s in answer["steps"]] == ["planned"], "says one step", str(answer))
+        answer = done(box, "apply", "apply")
+        tap.check([s["state"] for s in answer["steps"]] == ["done"], "does it", str(answer))
+        tap.check(not done(box, "apply again", "apply")["steps"], "and has nothing left to do")
+        with open(k.config_path, "w", encoding="utf-8") as f:
+            f.write(wanted + "nonsense = 1;\n")
+        refused(box, "a file with a mistake", 1, "nonsense", "apply")
+
+
+for test in (test_target, test_human, test_luns, test_hosts, test_share, test_portals, test_export):
+    test()
+sys.exit(tap.done())
