@@ -213,6 +213,7 @@ struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd,
 	conn_name_address(c->local, fd, getsockname);
 	list_init(&c->node);
 	list_init(&c->session_node);
+	list_init(&c->acks);
 	conn_rx_init(c);
 	conn_tx_init(c);
 	conn_watch_init(c);
@@ -317,6 +318,7 @@ void conn_close(struct conn *c, const char *why)
 	conn_tx_drop(c);
 	login_free(c);
 	text_free(c);
+	ack_drop(c);
 	if (c->session)
 		session_lose_conn(own_take(c->session), c, full && !c->dismissed);
 	conn_put(c);
@@ -332,7 +334,7 @@ void conn_drop(struct conn *c, const char *why)
 	}
 	if (c->dropping)
 		return;
-	c->dropping = true;
+	c->dropping = c->dismissed = true;
 	if (log_limit_ok(&c->log))
 		log_info("conn: dropped", "conn=%lu peer=%s initiator=%s why=\"%s\"",
 			(unsigned long)c->id, c->peer, c->initiator, why);

@@ -121,10 +121,11 @@ struct conn {
 	struct iscsi_loop *home; /* this loop's part of the server */
 	struct list node;        /* in home->conns */
 	enum conn_state state;
-	uint64_t id;      /* for log lines */
-	uint16_t cid;     /* RFC 7143 11.12.7 */
-	uint32_t stat_sn; /* of the next response that takes one */
-	uint32_t held;    /* things that keep this memory: tasks, registry answers */
+	uint64_t id;       /* for log lines */
+	uint16_t cid;      /* RFC 7143 11.12.7 */
+	uint32_t stat_sn;  /* of the next response that takes one */
+	uint32_t acked_sn; /* the last ExpStatSN that came */
+	uint32_t held;     /* things that keep this memory: tasks, registry answers */
 	bool stream_closed;
 	bool logout_wanted; /* an asynchronous message asked for it */
 	bool dropping;      /* conn_drop: nothing is taken any more */
@@ -136,6 +137,7 @@ struct conn {
 	struct conn_tx tx;
 	struct session *session;    /* from the last login stage on */
 	struct list session_node;   /* in session->conns */
+	struct list acks;           /* ack_wait: who waits for an ExpStatSN */
 	struct conn_join *join;     /* on its way to a session; join.c owns it */
 	struct login *login;        /* until full feature phase; login.c owns it */
 	struct text_exchange *text; /* an exchange over several PDUs; text.c owns it */

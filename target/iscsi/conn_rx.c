@@ -253,6 +253,7 @@ static bool rx_head_done(struct conn *c)
 		return false;
 	}
 	if (c->state == CONN_LOGGED_IN && !c->dropping) {
+		c->acked_sn = be32_get(&pdu->nop_out.exp_stat_sn); /* RFC 7143 4.2.2.2 */
 		rx_route(c, pdu);
 	} else if (c->state == CONN_IN_LOGOUT || c->dropping) {
 		rx->sink = CONN_SINK_DROP; /* RFC 7143 11.14: nothing is taken behind a logout */

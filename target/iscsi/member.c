@@ -39,7 +39,7 @@ struct conn *member_any(const struct session *s)
 	list_for_each (node, &s->conns) {
 		struct conn *c = container_of(node, struct conn, session_node);
 
-		if (c->state == CONN_LOGGED_IN)
+		if (c->state == CONN_LOGGED_IN && !c->tx.last)
 			return c;
 	}
 	return NULL;

@@ -7,6 +7,12 @@
 
 #define NOP_OUR_TTT 1u /* one ping at a time is out, so one tag is enough */
 
+static void nop_answered(struct conn *c)
+{
+	c->ping_out = false;
+	ack_seen(c);
+}
+
 void nop_receive(struct conn *c, const struct pdu_nop_out *req, const uint8_t *data, uint32_t len)
 {
 	union pdu pdu = { .nop_in = { .opcode = PDU_NOP_IN, .flags = PDU_FINAL } };
@@ -16,7 +22,7 @@ void nop_receive(struct conn *c, const struct pdu_nop_out *req, const uint8_t *d
 		if (!(req->opcode & PDU_IMMEDIATE))
 			conn_reject(c, req, PDU_REJECT_PROTOCOL);
 		else if (be32_get(&req->ttt) == NOP_OUR_TTT)
-			c->ping_out = false;
+			nop_answered(c);
 		return;
 	}
 	/* RFC 7143 11.19.2: as much of the data as the initiator takes */

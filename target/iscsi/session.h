@@ -161,6 +161,28 @@ struct conn *member_find(const struct session *s, uint16_t cid);
 /* One in full feature phase, for what is said to the session; or NULL. */
 struct conn *member_any(const struct session *s);
 
+/* ---- ack.c: what was said by other connections has arrived ---- */
+
+#define SESSION_CONNS_MAX 4u
+
+struct ack {
+	void (*done)(struct ack *a); /* may come inside ack_submit */
+	unsigned left;
+	struct ack_wait {
+		struct list node; /* in conn->acks */
+		struct ack *ack;
+		uint32_t stat_sn;
+	} wait[SESSION_CONNS_MAX];
+};
+
+/* Calls a->done when every connection of `s` but one has acknowledged the statuses that it was sent
+ * by now, or is gone. Keeps `a` until done. */
+void ack_submit(struct ack *a, struct session *s, const struct conn *but);
+/* A ping was answered: c->acked_sn is as new as that. */
+void ack_seen(struct conn *c);
+/* The connection ends. */
+void ack_drop(struct conn *c);
+
 /* ---- join.c: a connection on its way to the loop of its session ---- */
 
 struct conn_join {

@@ -40,8 +40,10 @@ struct tmf_request {
 	struct iscsi_target *target; /* a share of the session's, which may be over before */
 	uint32_t itt;
 	uint32_t ref_cmd_sn;
-	uint8_t code; /* enum tmf_code */
-	bool early;   /* the referenced command may still be on its way */
+	uint8_t code;               /* enum tmf_code */
+	bool early;                 /* the referenced command may still be on its way */
+	enum tmf_response response; /* waits for `ack` */
+	struct ack ack;
 	struct scsi_everywhere everywhere;
 };
 
@@ -151,6 +153,22 @@ static void tmf_cold_done(struct scsi_everywhere *e)
 	tmf_end(container_of(e, struct tmf_request, everywhere), TMF_RSP_COMPLETE);
 }
 
+static void tmf_acked(struct ack *a)
+{
+	struct tmf_request *r = container_of(a, struct tmf_request, ack);
+
+	tmf_end(r, r->response);
+}
+
+/* RFC 7143 4.2.2.3.4: the response comes behind every status that was sent before it, by whichever
+ * connection. */
+static void tmf_fence(struct tmf_request *r, enum tmf_response response)
+{
+	r->response = response;
+	r->ack.done = tmf_acked;
+	ack_submit(&r->ack, r->conn->session, r->conn);
+}
+
 static void tmf_done(struct scsi_tmf *tmf)
 {
 	struct tmf_request *r = container_of(tmf, struct tmf_request, tmf);
@@ -172,7 +190,7 @@ static void tmf_done(struct scsi_tmf *tmf)
 		scsi_everywhere(r->conn->srv->domain, &r->everywhere);
 		return;
 	}
-	tmf_end(r, response);
+	tmf_fence(r, response);
 }
 
 /* The SCSI room's name of a function, or -1 with the answer to give instead. */
