@@ -165,6 +165,26 @@ static const struct listen_socket *keep(struct following *f, const struct cfg_po
 	return NULL;
 }
 
+/* Whether a socket of ours has the port: every address of it, or one of those that are wanted. */
+static bool is_ours(const struct following *f, uint16_t port)
+{
+	union address a;
+
+	for (unsigned i = 0; i < f->set->count; i++) {
+		if (!address_of(f->set->sockets[i].fd, &a) && port_of(&a) == port)
+			return true;
+	}
+	return false;
+}
+
+static const char *advice_here(const struct following *f, uint16_t port, int err)
+{
+	if (err != -EADDRINUSE || !is_ours(f, port))
+		return advice(err);
+	return "kurad itself listens on this port by a portal that covers this one or is covered "
+	       "by it; such a change needs a restart, or another port";
+}
+
 /* Binds one address, if it is not; *port 0 becomes the port that the kernel chose. */
 static int open_one(struct following *f, const struct cfg_portal *p, int family, uint16_t *port)
 {
@@ -184,7 +204,7 @@ static int open_one(struct following *f, const struct cfg_portal *p, int family,
 	err = fd < 0 ? fd : add(f->fresh, fd, p);
 	if (err) {
 		snprintf(f->why, LISTEN_WHY_LEN, "%s: cannot listen: %s; %s", name, strerror(-err),
-			advice(err));
+			advice_here(f, *port, err));
 		return err;
 	}
 	if (!*port && !address_of(fd, &a))

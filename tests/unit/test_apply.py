@@ -464,6 +464,15 @@ def test_portals():
         a.close()
 
 
+def test_portal_of_ours():
+    start = usual(portals=[{"address": "*", "port": 0}])
+    with Box(start) as box:
+        port = box.portals[0][1]
+        said = box.apply(portals=[{"address": "127.0.0.1", "port": port}])
+        tap.check(REFUSED in said and "needs a restart" in said and listens(("127.0.0.1", port)),
+                  "a portal within one of every address is for a restart", said)
+
+
 def test_portal_in_use():
     with Box() as box, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -522,6 +531,13 @@ def footprint(box):
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
         rss = int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
     return len(os.listdir(f"/proc/{pid}/fd")), rss
+
+
+def is_sanitized():
+    """Whether the memory of kurad is a sanitizer's, which finds leaks by itself."""
+    with open(kurad.binary(), "rb") as f:
+        text = f.read()
+    return b"__asan_init" in text or b"__tsan_init" in text
 
 
 def control(box, method):
@@ -591,7 +607,7 @@ def test_many():
                   "and back", wrong or "")
         tap.check(not refused_logins and crowd.count > 0, f"and so do logins, {crowd.count}",
                   refused_logins or "")
-        tap.check(late[0] <= early[0] and late[1] <= early[1] + 2048,
+        tap.check(late[0] <= early[0] and (is_sanitized() or late[1] <= early[1] + 2048),
                   f"no descriptor and no memory is left: {early} then {late}")
         names = [v["name"] for v in control(box, "status")["volumes"]]
         tap.check(names == ["one", "two"], "status says what is served", str(names))
@@ -620,7 +636,8 @@ def test_clients():
 
 TESTS = (test_lun_comes, test_lun_goes, test_readonly, test_other_volume, test_sizes, test_reopen,
          test_cannot_open, test_target_goes, test_polite_logout, test_initiator_goes, test_alias,
-         test_hosts, test_secret, test_portals, test_portal_in_use, test_broken, test_options,
+         test_hosts, test_secret, test_portals, test_portal_of_ours,
+         test_portal_in_use, test_broken, test_options,
          test_nothing, test_clients, test_many)
 
 

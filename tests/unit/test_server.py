@@ -403,6 +403,12 @@ def test_manager():
                           str(manager.lines))
                 tap.check(wait_for(lambda: manager.lines.count("WATCHDOG=1") >= 3),
                           "WATCHDOG=1, again and again", str(manager.lines))
+                k.process.send_signal(signal.SIGHUP)
+                again = wait_for(lambda: manager.lines.count("READY=1") == 2)
+                said = [m for m in manager.lines if not m.startswith(("WATCHDOG", "STATUS"))]
+                tap.check(again and said[1] == "RELOADING=1"
+                          and said[2].startswith("MONOTONIC_USEC=") and said[3] == "READY=1",
+                          "RELOADING=1 with its time, then READY=1", str(said))
                 k.end()
                 tap.check(wait_for(lambda: "STOPPING=1" in manager.lines), "STOPPING=1",
                           str(manager.lines))
