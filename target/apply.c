@@ -140,7 +140,8 @@ static void rehome(const struct cfg_key *key, struct config *cfg)
 			cfg->file;
 }
 
-/* What waits for a restart stays as it is, so that the configuration says what holds. */
+/* What waits for a restart stays as it is, so that the configuration says what holds. Under the
+ * lock of those who look at it. */
 static void leave_for_restart(struct apply *a)
 {
 	const struct cfg_key *key = NULL;
@@ -362,6 +363,7 @@ static struct config *publish(struct apply *a, struct iscsi_catalogue *cat)
 
 	visit(a, ISCSI_TAKE, cat, NULL);
 	pthread_mutex_lock(&a->srv->storage.lock);
+	leave_for_restart(a);
 	a->srv->cfg = a->next;
 	pthread_mutex_unlock(&a->srv->storage.lock);
 	log_set_level(log_level_named(a->next->log_level));
@@ -393,7 +395,6 @@ static void commit(struct apply *a, struct listen_set *fresh)
 	struct iscsi_catalogue *cat;
 	struct config *old;
 
-	leave_for_restart(a);
 	open_portals(a, fresh);
 	resize_all(a);
 	cat = make_catalogue(a);
