@@ -276,7 +276,7 @@ static void unknown_key(struct reader *rd, const config_setting_t *s, enum cfg_o
 	const struct cfg_key *k = NULL;
 	const char *near = NULL;
 	unsigned best = UINT32_MAX;
-	char names[800] = "";
+	char names[CFG_WHY_LEN] = "";
 	size_t used = 0;
 
 	while ((k = cfg_key_next(object, k))) {
@@ -286,8 +286,12 @@ static void unknown_key(struct reader *rd, const config_setting_t *s, enum cfg_o
 			used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
 				used ? ", " : "", k->name);
 	}
-	mistake(rd, s, "no such key in %s; %s%s%skeys are: %s", cfg_objects[object].name,
-		near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "", names);
+	if (near)
+		mistake(rd, s, "no such key in %s; did you mean \"%s\"?", cfg_objects[object].name,
+			near);
+	else
+		mistake(rd, s, "no such key in %s; kura.conf(5) describes these: %s",
+			cfg_objects[object].name, names);
 }
 
 static void read_key(struct reader *rd, config_setting_t *s, enum cfg_object object, void *out)

@@ -147,21 +147,12 @@ static void test_syntax(void **state)
 static void test_keys(void **state)
 {
 	(void)state;
-	bad("lops = 2;",
-		"t:1: lops: no such key in the file; did you mean \"loops\"? keys are: portals, "
-		"volumes, targets, hosts, discovery_auth, isns, loops, engine, log_level, "
-		"stop_seconds, "
-		"max_connections, max_logins, max_logins_per_address, max_sessions, max_tasks, "
-		"max_text, memory, login_seconds, logout_seconds, discovery_seconds, "
-		"stall_seconds, "
-		"ping_seconds, ping_timeout_seconds, max_connections_per_session, queue_depth, "
-		"max_burst_length, "
-		"first_burst_length, max_outstanding_r2t\n");
+	bad("lops = 2;", "t:1: lops: no such key in the file; did you mean \"loops\"?\n");
 	bad("targets = ( { name = \"iqn.2026-11.a:b\"; lusn = (); } );",
-		"t:1: targets[0].lusn: no such key in a target; did you mean \"luns\"? keys are: "
-		"name, alias, auth, portal_groups, redirect, luns, initiators, access\n");
-	bad("portals = ( { xyzzy = 1; } );", "t:1: portals[0].xyzzy: no such key in a portal; keys "
-					     "are: address, port, group, advertise\n");
+		"t:1: targets[0].lusn: no such key in a target; did you mean \"luns\"?\n");
+	bad("portals = ( { xyzzy = 1; } );",
+		"t:1: portals[0].xyzzy: no such key in a portal; kura.conf(5) describes these: "
+		"address, port, group, advertise\n");
 	bad("volumes = ( { },\n { name = \"a\"; } );",
 		"t:1: volumes[0]: has no name; write name = ...; (what the rest of the file calls "
 		"it)\n"
