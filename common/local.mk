@@ -3,7 +3,7 @@ noinst_LIBRARIES += common/libcommon.a
 common_libcommon_a_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
 common_libcommon_a_SOURCES = common/be.h common/span.h common/list.h common/own.h common/own.c \
 	common/log.h common/log.c common/stat.h common/stat.def common/stat.c \
-	common/crc32c.h common/crc32c.c common/secret.h common/secret.c common/file.h common/file.c common/near.h common/near.c \
+	common/crc32c.h common/crc32c.c common/secret.h common/secret.c common/file.h common/file.c common/near.h common/near.c common/size.h common/size.c \
 	common/crypto.h common/crypto.c
 
 common_libcommon_a_SOURCES += common/fault.h common/fault.def common/fault.c

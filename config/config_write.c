@@ -6,6 +6,7 @@
 #include "config/object.h"
 
 #include "common/own.h"
+#include "common/size.h"
 #include "config/value.h"
 
 #include <stdio.h>
@@ -83,7 +84,7 @@ static void write_size(struct writer *w, const void *field)
 	uint64_t bytes;
 
 	memcpy(&bytes, field, sizeof bytes);
-	cfg_size_format(bytes, text);
+	size_format(bytes, text);
 	write_quoted(w, text, strlen(text));
 }
 

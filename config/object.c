@@ -4,6 +4,7 @@
 
 #include "common/own.h"
 #include "common/secret.h"
+#include "common/size.h"
 #include "config/report.h"
 #include "config/value.h"
 
@@ -255,7 +256,7 @@ static int value_of(const struct cfg_key *key, const char *text, struct cfg_valu
 
 	*value = (struct cfg_value){ .kind = CFG_KIND_STRING, .string = text };
 	if (key->type == CFG_TYPE_NUMBER) {
-		if (cfg_size_parse(text, &n) || n > INT64_MAX)
+		if (size_parse(text, &n) || n > INT64_MAX)
 			return -EINVAL;
 		*value = (struct cfg_value){ .kind = CFG_KIND_NUMBER, .number = (int64_t)n };
 	} else if (key->type == CFG_TYPE_BOOL) {

@@ -5,6 +5,7 @@
 #include "common/near.h"
 #include "common/own.h"
 #include "common/secret.h"
+#include "common/size.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -44,55 +45,12 @@ static const char *kind_name(enum cfg_kind kind)
 
 /* ---- numbers and sizes ---- */
 
-int cfg_size_parse(const char *text, uint64_t *bytes)
-{
-	static const char units[] = "KMGT";
-	uint64_t n = 0;
-	const char *p = text;
-
-	if (!isdigit((unsigned char)*p))
-		return -EINVAL;
-	for (; isdigit((unsigned char)*p); p++) {
-		if (__builtin_mul_overflow(n, (uint64_t)10, &n) ||
-			__builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
-			return -ERANGE;
-	}
-	const char *unit = *p ? strchr(units, *p) : NULL;
-	if (unit) {
-		unsigned shift = 10 * (unsigned)(unit - units + 1);
-
-		if (n > UINT64_MAX >> shift)
-			return -ERANGE;
-		n <<= shift;
-		p++;
-	}
-	if (*p)
-		return -EINVAL;
-	*bytes = n;
-	return 0;
-}
-
-void cfg_size_format(uint64_t bytes, char *out)
-{
-	static const char units[] = "KMGT";
-	unsigned step = 0;
-
-	while (bytes && step < 4 && bytes % 1024 == 0) {
-		bytes /= 1024;
-		step++;
-	}
-	if (step)
-		snprintf(out, 24, "%llu%c", (unsigned long long)bytes, units[step - 1]);
-	else
-		snprintf(out, 24, "%llu", (unsigned long long)bytes);
-}
-
 static void limits_of(const struct cfg_key *key, uint64_t *low, uint64_t *high)
 {
 	char first[24], second[24];
 
 	own_assert(sscanf(key->limits, "%23s %23s", first, second) == 2);
-	own_assert(!cfg_size_parse(first, low) && !cfg_size_parse(second, high));
+	own_assert(!size_parse(first, low) && !size_parse(second, high));
 }
 
 static int set_number(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
@@ -124,7 +82,7 @@ static int set_size(const struct cfg_key *key, void *field, const struct cfg_val
 		bytes = (uint64_t)v->number;
 		err = v->number < 0 ? -ERANGE : 0;
 	} else if (v->kind == CFG_KIND_STRING) {
-		err = cfg_size_parse(v->string, &bytes);
+		err = size_parse(v->string, &bytes);
 		if (err == -EINVAL)
 			return cfg_refuse(why,
 				"\"%s\" is no size; write bytes, or a whole number with K, M, "

@@ -38,12 +38,6 @@ int cfg_value_set(
 /* Stores the default of `key`, which must have one. */
 void cfg_value_set_default(const struct cfg_key *key, void *object);
 
-/* Bytes of "20G", "512", with K, M, G, T as powers of 1024; 0 or -EINVAL, -ERANGE. Any thread. */
-int cfg_size_parse(const char *text, uint64_t *bytes);
-
-/* Writes bytes as short as they go, "20G"; `out` has room for 24. Any thread. */
-void cfg_size_format(uint64_t bytes, char *out);
-
 /* Stores the normal form of a numeric address with its port (`port` when none is written) in
  * `field`, which owns a text or NULL; as cfg_value_set. */
 int cfg_portal_set(char **field, const char *text, unsigned long port, char *why);

@@ -4,8 +4,8 @@
 
 #include "common/near.h"
 #include "common/own.h"
+#include "common/size.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -27,31 +27,14 @@ static __attribute__((format(printf, 2, 3))) int refuse(char *why, const char *f
 
 /* ---- numbers ---- */
 
-/* Digits and, for a size, one of the units; 0, -EINVAL or -ERANGE. */
+/* Digits and, for a size, one of the units, as far as JSON goes. 0, -EINVAL or -ERANGE. */
 static int number_of(const char *text, bool size, uint64_t *out)
 {
-	static const char units[] = "KMGTP";
-	const char *p = text, *unit;
-	uint64_t n = 0;
+	int err = size_parse(text, out);
 
-	if (!isdigit((unsigned char)*p))
+	if (!err && !size && text[strspn(text, "0123456789")])
 		return -EINVAL;
-	for (; isdigit((unsigned char)*p); p++) {
-		if (__builtin_mul_overflow(n, (uint64_t)10, &n) ||
-			__builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
-			return -ERANGE;
-	}
-	unit = size && *p ? strchr(units, toupper((unsigned char)*p)) : NULL;
-	if (unit) {
-		unsigned shift = 10 * (unsigned)(unit - units + 1);
-
-		if (n > (uint64_t)INT64_MAX >> shift)
-			return -ERANGE;
-		n <<= shift;
-		p++;
-	}
-	*out = n;
-	return *p ? -EINVAL : n > INT64_MAX ? -ERANGE : 0;
+	return !err && *out > INT64_MAX ? -ERANGE : err;
 }
 
 static void limits_of(const struct rpc_arg *arg, uint64_t *low, uint64_t *high)

@@ -3,6 +3,7 @@
 #include "tools/client.h"
 
 #include "common/own.h"
+#include "rpc/line.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,19 +45,6 @@ enum rpc_exit client_open(struct client *c, const char *path, char *why)
 	if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)&a, sizeof a))
 		return no_daemon(path, why);
 	return RPC_DONE;
-}
-
-static bool send_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		text += n > 0 ? n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-	}
-	return true;
 }
 
 /* The next line without its end, owned; NULL: the connection is over. */
@@ -150,7 +138,7 @@ void client_call(struct client *c, const struct rpc_verb *verb, const struct jva
 
 	*reply = (struct reply){ .exit = RPC_DONE };
 	/* Who is turned away at the door is told why, and sees the end of the connection. */
-	(void)send_all(c->fd, text, strlen(text));
+	(void)line_send(c->fd, text, strlen(text));
 	line = receive_line(c);
 	if (!line) {
 		broken(reply, "closed the connection before it answered");

@@ -5,6 +5,7 @@
  *
  * Options: ms=N (needed), op=read,write (any).
  */
+#include "common/size.h"
 #include "volume/options.h"
 
 #include <errno.h>
@@ -44,7 +45,7 @@ static int take_ms(struct vol_part *part, const char *value)
 {
 	uint64_t ms;
 
-	if (options_size(value, &ms) || !ms || ms > DELAY_MS_MAX)
+	if (size_parse(value, &ms) || !ms || ms > DELAY_MS_MAX)
 		return -EINVAL;
 	delay_part(part)->ms = (uint32_t)ms;
 	return 0;

@@ -6,6 +6,7 @@
  * Options: op=read,write (any), errno=EIO, off= and len= (requests that touch the range), after=N
  * (the first N pass), rate=1/N (every Nth fails), count=N (at most N fail).
  */
+#include "common/size.h"
 #include "volume/options.h"
 
 #include <errno.h>
@@ -62,31 +63,31 @@ static int take_errno(struct vol_part *part, const char *value)
 
 static int take_off(struct vol_part *part, const char *value)
 {
-	return options_size(value, &error_part(part)->off);
+	return size_parse(value, &error_part(part)->off);
 }
 
 static int take_len(struct vol_part *part, const char *value)
 {
-	return options_size(value, &error_part(part)->len);
+	return size_parse(value, &error_part(part)->len);
 }
 
 static int take_after(struct vol_part *part, const char *value)
 {
-	return options_size(value, &error_part(part)->after);
+	return size_parse(value, &error_part(part)->after);
 }
 
 static int take_rate(struct vol_part *part, const char *value)
 {
 	struct error_part *e = error_part(part);
 
-	if (strncmp(value, "1/", 2) || options_size(value + 2, &e->rate) || !e->rate)
+	if (strncmp(value, "1/", 2) || size_parse(value + 2, &e->rate) || !e->rate)
 		return -EINVAL;
 	return 0;
 }
 
 static int take_count(struct vol_part *part, const char *value)
 {
-	return options_size(value, &error_part(part)->count);
+	return size_parse(value, &error_part(part)->count);
 }
 
 static const struct options_key error_keys[] = {

@@ -58,28 +58,6 @@ int options_parse(
 	return 0;
 }
 
-int options_size(const char *text, uint64_t *size)
-{
-	static const char units[] = "KMGT";
-	const char *unit;
-	uint64_t v = 0;
-
-	if (!*text)
-		return -EINVAL;
-	for (; *text >= '0' && *text <= '9'; text++)
-		if (__builtin_mul_overflow(v, 10u, &v) ||
-			__builtin_add_overflow(v, (unsigned)(*text - '0'), &v))
-			return -EINVAL;
-	if (*text) {
-		unit = strchr(units, *text & ~0x20);
-		if (!unit || text[1] ||
-			__builtin_mul_overflow(v, 1ull << 10 * (unit - units + 1), &v))
-			return -EINVAL;
-	}
-	*size = v;
-	return 0;
-}
-
 int options_ops(const char *text, uint32_t *ops)
 {
 	static const char *const names[VOL_OP_COUNT] = {

@@ -23,9 +23,6 @@ struct options_key {
 int options_parse(
 	struct vol_setup *setup, struct vol_part *part, const struct options_key *keys, unsigned n);
 
-/* A size in bytes, with K, M, G or T behind it. 0 or -EINVAL. */
-int options_size(const char *text, uint64_t *size);
-
 /* Operations by name, "read,write" or "any", as bits 1 << VOL_READ ... 0 or -EINVAL. */
 int options_ops(const char *text, uint32_t *ops);
 

@@ -7,6 +7,7 @@
 
 #include "common/list.h"
 #include "common/own.h"
+#include "rpc/line.h"
 #include "target/ctl/job.h"
 
 #include <errno.h>
@@ -46,25 +47,12 @@ struct ctl {
 
 /* ---- a client, on its thread ---- */
 
-static bool send_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		text += n > 0 ? n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-	}
-	return true;
-}
-
 /* False: the client is gone, or does not read. */
 static bool client_answer(struct client *c, const char *text, size_t len)
 {
 	char *reply own_free = ctl_answer(&c->asker, text, len);
 
-	return !reply || (send_all(c->fd, reply, strlen(reply)) && send_all(c->fd, "\n", 1));
+	return !reply || (line_send(c->fd, reply, strlen(reply)) && line_send(c->fd, "\n", 1));
 }
 
 /* Answers the requests that are whole; false: the client shall go. */

@@ -4,6 +4,7 @@
 
 #include "common/near.h"
 #include "common/own.h"
+#include "common/size.h"
 #include "config/keys.h"
 #include "config/value.h"
 
@@ -220,23 +221,23 @@ static void test_size_forms(void **state)
 	char text[24];
 
 	(void)state;
-	assert_int_equal(cfg_size_parse("0", &n), 0);
+	assert_int_equal(size_parse("0", &n), 0);
 	assert_int_equal(n, 0);
-	assert_int_equal(cfg_size_parse("3K", &n), 0);
+	assert_int_equal(size_parse("3K", &n), 0);
 	assert_int_equal(n, 3072);
-	assert_int_equal(cfg_size_parse("16777215T", &n), 0);
+	assert_int_equal(size_parse("16777215T", &n), 0);
 	assert_int_equal(n, 16777215ull << 40);
-	assert_int_equal(cfg_size_parse("16777216T", &n), -ERANGE);
-	assert_int_equal(cfg_size_parse("18446744073709551616", &n), -ERANGE);
-	assert_int_equal(cfg_size_parse("", &n), -EINVAL);
-	assert_int_equal(cfg_size_parse("K", &n), -EINVAL);
-	assert_int_equal(cfg_size_parse("1KB", &n), -EINVAL);
-	assert_int_equal(cfg_size_parse(" 1", &n), -EINVAL);
-	cfg_size_format(20ull << 30, text);
+	assert_int_equal(size_parse("16777216T", &n), -ERANGE);
+	assert_int_equal(size_parse("18446744073709551616", &n), -ERANGE);
+	assert_int_equal(size_parse("", &n), -EINVAL);
+	assert_int_equal(size_parse("K", &n), -EINVAL);
+	assert_int_equal(size_parse("1KB", &n), -EINVAL);
+	assert_int_equal(size_parse(" 1", &n), -EINVAL);
+	size_format(20ull << 30, text);
 	assert_string_equal(text, "20G");
-	cfg_size_format(1537, text);
+	size_format(1537, text);
 	assert_string_equal(text, "1537");
-	cfg_size_format(0, text);
+	size_format(0, text);
 	assert_string_equal(text, "0");
 }
 

@@ -17,6 +17,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import kurad  # noqa: E402
 import tapout  # noqa: E402
+import tool  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:life"
 VOLUME = {"name": "m", "store": "mem", "size": "8M"}
@@ -490,27 +491,8 @@ def test_activation_dual():
 # --- questions ------------------------------------------------------------------------------
 
 
-class Asker:
-    """A connection to the control socket."""
-
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(5 * SLOW)
-        self.sock.connect(path)
-        self.file = self.sock.makefile("rb")
-
-    def line(self, text):
-        self.sock.sendall(text if isinstance(text, bytes) else text.encode())
-        answer = self.file.readline()
-        return json.loads(answer) if answer else None
-
-    def close(self):
-        self.file.close()
-        self.sock.close()
-
-
 def ask(k, method, **more):
-    asker = Asker(k.path("control"))
+    asker = tool.Asker(k.path("control"))
     try:
         return asker.line(json.dumps({"jsonrpc": "2.0", "id": 5, "method": method, **more}) + "\n")
     finally:
@@ -542,7 +524,7 @@ def test_questions():
         tap.check({"version", "status", "stats", "verbs"} <= {v["verb"] for v in result["verbs"]},
                   "verbs", str(result))
         answers = [(ask(k, "nonsense"), -32601), (ask(k, "status", params={"x": 1}), -32602)]
-        asker = Asker(path)
+        asker = tool.Asker(path)
         for text, code in (("nonsense\n", -32700), ("[]\n", -32600), ("{}\n", -32600), ("\n", -32700),
                            ('{"jsonrpc":"2.0","id":{},"method":"status"}\n', -32600),
                            (b'{"jsonrpc":"2.0","id":1,"method":"\xff"}\n', -32700)):
@@ -585,7 +567,7 @@ def crowd(path, count):
     askers = []
     for _ in range(count):
         try:
-            askers.append(Asker(path))
+            askers.append(tool.Asker(path))
         except BlockingIOError:
             break
     return askers
