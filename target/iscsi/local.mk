@@ -5,7 +5,7 @@ target_iscsi_libiscsit_a_SOURCES = target/iscsi/pdu.h target/iscsi/opcodes.def t
 	target/iscsi/arrive.h target/iscsi/arrive.c target/iscsi/conn.c \
 	target/iscsi/conn_watch.c target/iscsi/conn_rx.c target/iscsi/conn_tx.c \
 	target/iscsi/session.c target/iscsi/member.c target/iscsi/join.c target/iscsi/ack.c target/iscsi/window.c \
-	target/iscsi/registry.c target/iscsi/server.c \
+	target/iscsi/registry.c target/iscsi/server.c target/iscsi/look.h target/iscsi/look.c \
 	target/iscsi/command.c target/iscsi/dataout.c target/iscsi/nop.c target/iscsi/tmf.c \
 	target/iscsi/logout.c target/iscsi/login.h target/iscsi/login.c target/iscsi/login_chap.h \
 	target/iscsi/catalogue.h target/iscsi/catalogue.c target/iscsi/round.c \

@@ -204,6 +204,11 @@ static void join(struct conn *c)
 		login_refuse(c, &l->req, LOGIN_UNAVAILABLE, "the server is being stopped");
 		return;
 	}
+	if (__atomic_load_n(&c->srv->resting, __ATOMIC_ACQUIRE)) {
+		login_refuse(c, &l->req, LOGIN_UNAVAILABLE,
+			"drained by the administrator; kura resume opens it again");
+		return;
+	}
 	status = renew(c, l, &rule);
 	if (status) {
 		login_refuse(c, &l->req, status, rule);
@@ -229,6 +234,7 @@ static void join(struct conn *c)
 
 		s->port = scsi_target_get(l->rule->ports[group]);
 		s->tpgt = l->catalogue->tags[group];
+		s->user = l->auth ? chap_auth_user(l->auth) : NULL;
 	}
 	c->session = s;
 	l->joining = true;

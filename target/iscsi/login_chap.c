@@ -133,6 +133,11 @@ bool chap_auth_same(const struct iscsi_auth *a, const struct iscsi_auth *b)
 	       !memcmp(a->algorithms, b->algorithms, a->algorithm_count * sizeof *a->algorithms);
 }
 
+const char *chap_auth_user(const struct iscsi_auth *auth)
+{
+	return auth->user;
+}
+
 void chap_begin(struct chap *chap, const struct iscsi_auth *auth)
 {
 	*chap = (struct chap){ .auth = auth, .state = CHAP_ALGORITHM };

@@ -38,6 +38,9 @@ enum chap_state {
 	CHAP_PROVED,
 };
 
+/* The name that an initiator has to give; borrowed. */
+const char *chap_auth_user(const struct iscsi_auth *auth);
+
 /* One exchange. */
 struct chap {
 	const struct iscsi_auth *auth; /* borrowed */

@@ -230,6 +230,7 @@ static void session_open_nexus(struct session *s)
 void session_joined(struct session *s, struct conn *c)
 {
 	s->joining = false;
+	s->since_ns = loop_now_ns(s->loop);
 	if (s->conn_count) {
 		if (s->target)
 			session_open_nexus(s);

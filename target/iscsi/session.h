@@ -48,6 +48,8 @@ struct session {
 	uint16_t tpgt;               /* of the portal group */
 	struct scsi_nexus nexus;     /* open while target is set */
 	bool nexus_open;
+	const char *user;  /* of CHAP, borrowed from the target; NULL: nothing was proved */
+	uint64_t since_ns; /* when it was there */
 	uint8_t isid[6];
 	uint16_t tsih;
 	uint32_t exp_cmd_sn;      /* RFC 7143 4.2.2.1 */
@@ -336,6 +338,7 @@ struct iscsi_server {
 	uint64_t last_conn;     /* atomic */
 	unsigned conn_total;    /* atomic */
 	unsigned session_total; /* atomic: sessions whose memory is still there */
+	bool resting;           /* atomic: nobody may log in, see iscsi_server_rest */
 	unsigned loop_count;
 	struct iscsi_loop loops[];
 };
