@@ -6,7 +6,8 @@ common_libcommon_a_SOURCES = common/be.h common/span.h common/list.h common/own.
 	common/crc32c.h common/crc32c.c common/secret.h common/secret.c common/file.h common/file.c common/near.h common/near.c common/size.h common/size.c \
 	common/crypto.h common/crypto.c
 
-common_libcommon_a_SOURCES += common/fault.h common/fault.def common/fault.c
+common_libcommon_a_SOURCES += common/fault.h common/fault.def common/fault.c \
+	common/exec.h common/exec.c
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_common

@@ -195,6 +195,32 @@ static const struct store_rule *rule_of(const struct cfg_volume *v)
 	return NULL;
 }
 
+/* A volume of a pool is found and sized by its pool. */
+static void check_place(
+	const struct cfg_volume *v, unsigned i, const struct index *pools, struct cfg_report *r)
+{
+	char path[CFG_PATH_LEN];
+
+	if (!v->store && !v->pool) {
+		snprintf(path, sizeof path, "volumes[%u]", i);
+		cfg_report_error(r, path,
+			"has neither store nor pool; write store = ...; (where its bytes are kept) "
+			"or pool = ...; (the pool in which it is)");
+	}
+	if (!v->pool)
+		return;
+	if (!index_find(pools, v->pool))
+		cfg_report_error(r, vol_path(path, i, "pool"),
+			"\"%s\" is no pool of this file; add it to pools", v->pool);
+	if (v->store || v->path || v->size)
+		cfg_report_error(r,
+			vol_path(path, i,
+				v->store  ? "store"
+				: v->path ? "path"
+					  : "size"),
+			"does not go with pool, which knows it; remove one of both");
+}
+
 static void check_store(const struct cfg_volume *v, unsigned i, struct cfg_report *r)
 {
 	const struct store_rule *rule = rule_of(v);
@@ -225,7 +251,63 @@ static void check_store(const struct cfg_volume *v, unsigned i, struct cfg_repor
 			"has %u layers; at most %u go here", v->layer_count, CFG_LAYERS_MAX);
 }
 
-static void check_volumes(const struct config *cfg, struct cfg_report *r, struct index *names)
+/* Which keys a kind of pool takes. */
+static const struct pool_rule {
+	const char *kind;
+	bool path, vg, thin_pool;
+} pool_rules[] = {
+	{ "dir", true, false, false },
+	{ "block", true, false, false },
+	{ "lvm", false, true, false },
+	{ "lvm-thin", false, true, true },
+};
+
+static void check_pool_key(const struct cfg_pool *p, const char *key, const char *value, bool must,
+	const char *at, struct cfg_report *r)
+{
+	if (must && !value)
+		cfg_report_error(
+			r, at, "is missing; a pool of kind \"%s\" needs its %s", p->kind, key);
+	if (!must && value)
+		cfg_report_error(
+			r, at, "does not go with a pool of kind \"%s\"; remove it", p->kind);
+}
+
+static void check_pool(const struct cfg_pool *p, unsigned i, struct cfg_report *r)
+{
+	char path[CFG_PATH_LEN];
+
+	for (size_t k = 0; p->kind && k < own_array_len(pool_rules); k++) {
+		const struct pool_rule *rule = &pool_rules[k];
+
+		if (strcmp(rule->kind, p->kind) != 0)
+			continue;
+		snprintf(path, sizeof path, "pools[%u].path", i);
+		check_pool_key(p, "path", p->path, rule->path, path, r);
+		snprintf(path, sizeof path, "pools[%u].vg", i);
+		check_pool_key(p, "vg", p->vg, rule->vg, path, r);
+		snprintf(path, sizeof path, "pools[%u].thin_pool", i);
+		check_pool_key(p, "thin_pool", p->thin_pool, rule->thin_pool, path, r);
+	}
+}
+
+static void check_pools(const struct config *cfg, struct cfg_report *r, struct index *names)
+{
+	struct index own_cleanup(index_fini) paths = { 0 };
+
+	for (unsigned i = 0; i < cfg->pool_count; i++) {
+		const struct cfg_pool *p = &cfg->pools[i];
+
+		check_pool(p, i, r);
+		index_add(names, p->name, p->where.line, UINT32_MAX, "pools[%u].name", i);
+		index_add(&paths, p->path, p->where.line, UINT32_MAX, "pools[%u].path", i);
+	}
+	report_twins(names, r, "each pool needs a name of its own");
+	report_twins(&paths, r, "a directory or device belongs to one pool only");
+}
+
+static void check_volumes(const struct config *cfg, struct cfg_report *r, struct index *names,
+	const struct index *pools)
 {
 	struct index own_cleanup(index_fini) paths = { 0 }, own_cleanup(index_fini) uuids = { 0 };
 
@@ -233,6 +315,7 @@ static void check_volumes(const struct config *cfg, struct cfg_report *r, struct
 		const struct cfg_volume *v = &cfg->volumes[i];
 
 		check_blocks(v, i, r);
+		check_place(v, i, pools, r);
 		check_store(v, i, r);
 		index_add(names, v->name, v->where.line, UINT32_MAX, "volumes[%u].name", i);
 		index_add(&paths, v->path, v->where.line, UINT32_MAX, "volumes[%u].path", i);
@@ -526,11 +609,13 @@ static void check_isns(const struct config *cfg, struct cfg_report *r)
 void cfg_check(const struct config *cfg, struct cfg_report *r)
 {
 	struct index own_cleanup(index_fini) volumes = { 0 }, own_cleanup(index_fini) hosts = { 0 };
+	struct index own_cleanup(index_fini) pools = { 0 };
 
 	check_portals(cfg, r);
 	if (cfg->discovery_auth)
 		cfg_check_auth(cfg->discovery_auth, "discovery_auth", r);
-	check_volumes(cfg, r, &volumes);
+	check_pools(cfg, r, &pools);
+	check_volumes(cfg, r, &volumes, &pools);
 	check_hosts(cfg, r, &hosts);
 	check_targets(cfg, r, &volumes, &hosts);
 	check_isns(cfg, r);

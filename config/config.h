@@ -43,10 +43,24 @@ struct cfg_layer {
 	char *options; /* "key=value ..." */
 };
 
+/* Where volumes are made: volume/pool.h. */
+struct cfg_pool {
+	struct cfg_where where;
+	char *name;                /* unique */
+	char *kind;                /* "dir", "lvm", "lvm-thin", "block" */
+	char *path;                /* dir, block; or NULL */
+	char *vg;                  /* lvm, lvm-thin; or NULL */
+	char *thin_pool;           /* lvm-thin; or NULL */
+	unsigned snapshot_percent; /* lvm */
+	char *lvm_config;          /* or NULL */
+	char *lvm_devices;         /* or NULL */
+};
+
 struct cfg_volume {
 	struct cfg_where where;
 	char *name;                   /* unique */
-	char *store;                  /* "file", "block", "mem", "null" */
+	char *store;                  /* "file", "block", "mem", "null"; NULL: in a pool */
+	char *pool;                   /* name of its pool, or NULL */
 	char *path;                   /* or NULL */
 	uint64_t size;                /* bytes; 0: as it is */
 	uint32_t block_size;          /* 512 or 4096 */
@@ -142,6 +156,8 @@ struct config {
 	char *file;
 	struct cfg_portal *portals; /* at least one */
 	unsigned portal_count;
+	struct cfg_pool *pools;
+	unsigned pool_count;
 	struct cfg_volume *volumes;
 	unsigned volume_count;
 	struct cfg_target *targets;

@@ -10,6 +10,7 @@
 
 #define CFG_STRUCT_config    struct config
 #define CFG_STRUCT_portal    struct cfg_portal
+#define CFG_STRUCT_pool      struct cfg_pool
 #define CFG_STRUCT_volume    struct cfg_volume
 #define CFG_STRUCT_layer     struct cfg_layer
 #define CFG_STRUCT_target    struct cfg_target
@@ -68,6 +69,7 @@ const unsigned cfg_key_count = own_array_len(cfg_keys);
 const struct cfg_object_info cfg_objects[CFG_OBJECT_COUNT] = {
 	CFG_INFO(config, "the file", CFG_NO_WHERE),
 	CFG_INFO_AT(portal, "a portal"),
+	CFG_INFO_AT(pool, "a pool"),
 	CFG_INFO_AT(volume, "a volume"),
 	CFG_INFO(layer, "a layer", CFG_NO_WHERE),
 	CFG_INFO_AT(target, "a target"),

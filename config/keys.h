@@ -13,6 +13,7 @@
 enum cfg_object {
 	CFG_OBJECT_config,
 	CFG_OBJECT_portal,
+	CFG_OBJECT_pool,
 	CFG_OBJECT_volume,
 	CFG_OBJECT_layer,
 	CFG_OBJECT_target,

@@ -14,6 +14,7 @@ if HAVE_ISNS
 kurad_SOURCES += target/isns.h target/isns.c target/isns_list.h target/isns_list.c \
 	target/isns_msg.h target/isns_msg.c
 endif
+kurad_SOURCES += target/pools.h target/pools.c
 kurad_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
 kurad_LDADD = rpc/librpc.a $(KURA_LIBS) $(JANSSON_LIBS)
 

@@ -107,6 +107,9 @@ static int open_storage(struct server *srv, const char *state_dir, char *why)
 	int err;
 
 	storage_init(&srv->storage, state_dir, srv->domain, srv->loops, srv->loop_count);
+	srv->storage.pools = pools_open(srv->cfg, state_dir, text, sizeof text);
+	if (!srv->storage.pools)
+		return fail(why, -EIO, "%s", text);
 	for (unsigned i = 0; i < srv->cfg->volume_count; i++) {
 		if (!storage_volume_open(&srv->storage, &srv->cfg->volumes[i], text))
 			return fail(why, -EIO, "%s", text);

@@ -33,14 +33,41 @@ static enum vol_cache cache_of(const struct cfg_volume *v)
 	return v->cache == CFG_CACHE_DIRECT ? VOL_CACHE_DIRECT : VOL_CACHE_BUFFERED;
 }
 
-static struct vol *open_volume(const struct cfg_volume *v, const char *state_dir, char *why)
+/* A pool says where its volume is, and may know its identity. */
+static int find_in_pool(const struct storage *s, const struct cfg_volume *v,
+	struct pool_place *place, struct vol_conf *conf, char *why)
 {
+	struct pool *pool = s->pools ? pools_find(s->pools, v->pool) : NULL;
+	int err;
+
+	if (!pool) {
+		snprintf(why, STORAGE_WHY_LEN,
+			"pool %s is not open; pools are opened when kurad starts: restart it",
+			v->pool);
+		return -ENOENT;
+	}
+	err = pool_resolve(pool, v->name, place, why, STORAGE_WHY_LEN);
+	if (err)
+		return err;
+	conf->store = place->store;
+	conf->path = place->path;
+	conf->readonly |= place->snapshot;
+	if (!place->keep_identity)
+		conf->state_dir = NULL;
+	if (!conf->uuid && *place->uuid)
+		conf->uuid = place->uuid;
+	return 0;
+}
+
+static struct vol *open_volume(const struct storage *s, const struct cfg_volume *v, char *why)
+{
+	struct pool_place place;
 	struct vol_layer_conf layers[CFG_LAYERS_MAX] = { 0 };
 	struct vol_conf conf = {
 		.name = v->name,
 		.store = v->store,
 		.path = v->path,
-		.state_dir = state_dir,
+		.state_dir = s->state_dir,
 		.size = v->size,
 		.block_size = v->block_size,
 		.physical_block_size = v->physical_block_size,
@@ -54,6 +81,8 @@ static struct vol *open_volume(const struct cfg_volume *v, const char *state_dir
 	own_assert(v->layer_count <= CFG_LAYERS_MAX);
 	for (unsigned i = 0; i < v->layer_count; i++)
 		layers[i] = (struct vol_layer_conf){ v->layers[i].kind, v->layers[i].options };
+	if (v->pool && find_in_pool(s, v, &place, &conf, why))
+		return NULL;
 	return vol_open(&conf, why, STORAGE_WHY_LEN);
 }
 
@@ -65,8 +94,11 @@ static void log_volume(const struct cfg_volume *v, const struct vol *vol)
 	for (unsigned i = 0; i < VOL_UUID_LEN; i++)
 		snprintf(uuid + 2 * i, 3, "%02x", info.uuid[i]);
 	log_info("volume open", "volume=%s store=%s path=%s bytes=%" PRIu64 " block=%u uuid=%s%s",
-		v->name, v->store, v->path ? v->path : "-", info.size, info.block_size, uuid,
-		info.readonly ? " readonly" : "");
+		v->name, v->store ? v->store : "pool",
+		v->pool   ? v->pool
+		: v->path ? v->path
+			  : "-",
+		info.size, info.block_size, uuid, info.readonly ? " readonly" : "");
 }
 
 struct storage_volume *storage_volume_find(const struct storage *s, const char *name)
@@ -84,7 +116,7 @@ struct storage_volume *storage_volume_open(
 	struct storage *s, const struct cfg_volume *cfg, char *why)
 {
 	char text[STORAGE_WHY_LEN] = "";
-	struct vol *vol = open_volume(cfg, s->state_dir, text);
+	struct vol *vol = open_volume(s, cfg, text);
 	struct storage_volume *v;
 
 	if (!vol) {
@@ -352,6 +384,7 @@ void storage_close(struct storage *s)
 	list_for_each_safe (it, &s->volumes)
 		storage_volume_free(s, container_of(it, struct storage_volume, node));
 	pthread_mutex_destroy(&s->lock);
+	pools_free(s->pools);
 	free(s->state_dir);
 	*s = (struct storage){ 0 };
 }

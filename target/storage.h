@@ -14,6 +14,7 @@
 #define KURA_TARGET_STORAGE_H
 
 #include "config/config.h"
+#include "target/pools.h"
 #include "target/scsi/lun.h"
 #include "volume/volume.h"
 
@@ -59,6 +60,7 @@ struct storage {
 	struct loop *const *loops;  /* borrowed */
 	unsigned loop_count;
 	char *state_dir;
+	struct pools *pools;  /* where volumes may be; owned, or NULL */
 	bool running;         /* the loops do; changes go by them */
 	pthread_mutex_t lock; /* of `volumes`, for those who look */
 	struct list volumes, units, ports;

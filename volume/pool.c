@@ -147,6 +147,7 @@ static void listing_origins(const struct pool_listing *l)
 			if (memcmp(l->volumes[k].uuid, v->origin_uuid, VOL_UUID_LEN) != 0)
 				continue;
 			memcpy(v->origin, l->volumes[k].name, sizeof v->origin);
+			l->volumes[k].snapshots += v->snapshot;
 			break;
 		}
 	}

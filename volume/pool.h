@@ -84,6 +84,8 @@ struct pool_volume {
 	bool thin;                         /* takes space as it is written */
 	bool snapshot;                     /* made by pool_snapshot */
 	bool invalid;                      /* lvm: a snapshot whose room was too small: worthless */
+	bool open;                         /* lvm, lvm-thin: its LV is open, here or elsewhere */
+	unsigned snapshots;                /* how many of the pool's snapshots are of it */
 	bool has_origin;                   /* origin_uuid is set: snapshots and clones */
 	uint8_t origin_uuid[VOL_UUID_LEN]; /* of what it was made of */
 	char origin[POOL_NAME_MAX + 1];    /* present name of that, "" when it is gone */

@@ -102,4 +102,5 @@ const struct pool_ops pool_block_ops = {
 	.list = block_list,
 	.resolve = block_resolve,
 	.path = block_path,
+	.check_host = pool_host_disk,
 };

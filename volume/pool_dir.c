@@ -410,8 +410,10 @@ static int dir_adopt(struct pool *pool, const char *name, const struct meta_reco
 
 /* ---- deleting ---- */
 
-static int dir_hide(struct pool *pool, const char *name, bool wipe, const struct pool_why *why)
+static int dir_hide(
+	struct pool *pool, const struct pool_volume *v, bool wipe, const struct pool_why *why)
 {
+	const char *name = v->name;
 	struct entry gone = entry_of(wipe ? "wipe" : "gone", name), record = record_of(name);
 	int err = move(pool, name, gone.text);
 
@@ -504,8 +506,9 @@ static int move_on(struct pool *pool, const char *name, const char *to)
 }
 
 static int dir_rename(
-	struct pool *pool, const char *name, const char *to, const struct pool_why *why)
+	struct pool *pool, const struct pool_volume *v, const char *to, const struct pool_why *why)
 {
+	const char *name = v->name;
 	own_free char *both = own_printf("%s:%s", name, to);
 	struct entry intent = entry_of("move", both), record = record_of(to);
 	int err;

@@ -72,8 +72,9 @@ struct pool_ops {
 	int (*commit)(struct pool *pool, const char *name, const struct pool_why *why);
 	/* Half to nothing. */
 	int (*abandon)(struct pool *pool, const char *name, const struct pool_why *why);
-	/* Live to gone; `wipe`: not to be erased before its bytes are. */
-	int (*hide)(struct pool *pool, const char *name, bool wipe, const struct pool_why *why);
+	/* Live to gone; `wipe`: not to be erased before its bytes are. 1: it is erased already. */
+	int (*hide)(struct pool *pool, const struct pool_volume *volume, bool wipe,
+		const struct pool_why *why);
 	/* Gone to nothing. */
 	int (*erase)(struct pool *pool, const char *name, const struct pool_why *why);
 	/* What to open for the bytes of a volume; returns owned. Any thread, without the lock. */
@@ -82,16 +83,14 @@ struct pool_ops {
 	int (*resize)(struct pool *pool, const struct pool_volume *volume, uint64_t size,
 		const struct pool_why *why);
 	/* Another name; `to` is free. */
-	int (*rename)(
-		struct pool *pool, const char *name, const char *to, const struct pool_why *why);
+	int (*rename)(struct pool *pool, const struct pool_volume *volume, const char *to,
+		const struct pool_why *why);
 	/* Back to a snapshot. */
 	int (*revert)(struct pool *pool, const struct pool_volume *volume,
 		const struct pool_volume *snap, const struct pool_why *why);
 	/* A record for what is there under `name` and has none. */
 	int (*adopt)(struct pool *pool, const char *name, const struct meta_record *record,
 		const struct pool_why *why);
-	/* The device-mapper name of the thin pool, owned; without the lock. NULL: is none. */
-	char *(*thin_name)(const struct pool *pool);
 	/* See pool_check_host. NULL: nothing to fear. */
 	int (*check_host)(struct pool *pool, const struct pool_why *why);
 };
@@ -138,6 +137,14 @@ int pool_copy(const char *from, const char *to, uint64_t size, bool zeroed,
 
 /* Overwrites what is not zero with zeroes and syncs. -ECANCELED when told so. Without the lock. */
 int pool_wipe(const char *path, const struct pool_progress *progress, const struct pool_why *why);
+
+/* ---- the box: pool_host.c ---- */
+
+/* check_host of kinds whose volumes are logical volumes of conf.vg. */
+int pool_host_lvs(struct pool *pool, const struct pool_why *why);
+
+/* check_host of a pool that is the device conf.path. */
+int pool_host_disk(struct pool *pool, const struct pool_why *why);
 
 #define POOL(id, kind, help) extern const struct pool_ops pool_##id##_ops;
 #include "volume/pools.def"

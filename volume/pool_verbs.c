@@ -399,7 +399,7 @@ int pool_rename(struct pool *pool, const char *name, const char *to, char *text,
 	if (!err)
 		err = pool_find_locked(pool, name, &v, &why);
 	if (!err)
-		err = pool->ops->rename(pool, name, to, &why);
+		err = pool->ops->rename(pool, &v, to, &why);
 	if (!err)
 		(void)fault_point(FAULT_pool_move_done);
 	pthread_mutex_unlock(&pool->lock);
@@ -425,8 +425,8 @@ static int delete_hide(struct pool *pool, const char *name, bool wipe, const str
 	pthread_mutex_lock(&pool->lock);
 	err = pool_find_locked(pool, name, &v, why);
 	if (!err)
-		err = pool->ops->hide(pool, name, wipe, why);
-	if (!err)
+		err = pool->ops->hide(pool, &v, wipe, why);
+	if (err >= 0)
 		(void)fault_point(FAULT_pool_unlisted);
 	pthread_mutex_unlock(&pool->lock);
 	return err;
@@ -455,7 +455,7 @@ int pool_delete(struct pool *pool, const char *name, bool wipe,
 	if (!err && wipe)
 		err = delete_wipe(pool, name, progress, &why);
 	if (err)
-		return err;
+		return err < 0 ? err : 0;
 	pthread_mutex_lock(&pool->lock);
 	err = pool->ops->erase(pool, name, &why);
 	pthread_mutex_unlock(&pool->lock);

@@ -42,7 +42,7 @@ static struct jval *volume_status(const struct cfg_volume *v, const struct vol *
 	for (unsigned i = 0; i < VOL_UUID_LEN; i++)
 		snprintf(uuid + 2 * i, 3, "%02x", info.uuid[i]);
 	jval_set_text(one, "name", v->name);
-	jval_set_text(one, "store", v->store);
+	jval_set_text(one, "store", v->store ? v->store : "pool");
 	if (v->path)
 		jval_set_text(one, "path", v->path);
 	jval_set_number(one, "bytes", info.size);

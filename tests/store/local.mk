@@ -4,7 +4,7 @@ check_LIBRARIES += tests/store/librig.a
 tests_store_librig_a_SOURCES = tests/store/rig.h tests/store/rig.c tests/store/cases.h tests/store/cases.c
 
 STORE_TEST_LIBS = tests/store/librig.a volume/libvolume.a target/loop/libloop.a common/libcommon.a \
-	$(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+	$(DEVMAPPER_LIBS) $(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/store/test_store tests/store/test_open tests/store/test_layers tests/store/test_meta tests/store/test_crypt
 tests_store_test_store_SOURCES = tests/store/test_store.c

@@ -79,23 +79,24 @@ void pool_rig_close(struct pool_rig *rig)
 	rig->pool = NULL;
 }
 
-static void clear_pass(struct pool_rig *rig, bool snapshots)
+static void clear_pass(
+	struct pool_rig *rig, const struct pool_volume *list, size_t count, bool snapshots)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i].snapshot == snapshots && pool_delete(rig->pool, list[i].name, false,
+							     NULL, rig->why, sizeof rig->why))
+			fail_msg("%s", rig->why);
+}
+
+void pool_rig_clear(struct pool_rig *rig)
 {
 	struct pool_volume *list;
 	size_t count;
 
 	assert_int_equal(pool_list(rig->pool, &list, &count, rig->why, sizeof rig->why), 0);
-	for (size_t i = 0; i < count; i++)
-		if (list[i].snapshot == snapshots && pool_delete(rig->pool, list[i].name, false,
-							     NULL, rig->why, sizeof rig->why))
-			fail_msg("%s", rig->why);
+	clear_pass(rig, list, count, true);
+	clear_pass(rig, list, count, false);
 	free(list);
-}
-
-void pool_rig_clear(struct pool_rig *rig)
-{
-	clear_pass(rig, true);
-	clear_pass(rig, false);
 }
 
 void pool_rig_make(struct pool_rig *rig, const char *name, unsigned char seed)

@@ -204,28 +204,54 @@ static void check(
 			s->before, s->after);
 }
 
-static void one_fault(
+/* Whether a process that dies there leaves something to do. KURA_POOL_BRIEF asks for these only:
+ * each LVM command takes its time. */
+static bool between_steps(enum fault_id id)
+{
+	return id == FAULT_pool_made || id == FAULT_pool_copied || id == FAULT_pool_unlisted ||
+	       id == FAULT_pool_wiped;
+}
+
+static bool is_before(struct pool_rig *rig, const struct scene *s)
+{
+	own_free char *now = pool_rig_describe(rig, s->was, s->count);
+
+	return !strcmp(now, s->before);
+}
+
+static void one_death(
 	struct pool_rig *rig, const struct verb *verb, enum fault_id id, struct scene *s)
 {
-	own_free char *fails = own_printf("%s=fail", fault_name(id));
-	int status, err;
+	int status = child_run(rig, verb, fault_name(id));
 
-	scene_make(rig, s);
-	status = child_run(rig, verb, fault_name(id));
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		fail_msg("%s: did not die at %s", verb->name, fault_name(id));
 	check(rig, s, verb, fault_name(id));
+}
 
-	scene_make(rig, s);
+/* What failed has been undone by the verb itself. */
+static void one_failure(
+	struct pool_rig *rig, const struct verb *verb, enum fault_id id, struct scene *s)
+{
+	own_free char *fails = own_printf("%s=fail", fault_name(id));
+	int err;
+
 	assert_int_equal(fault_arm(fails), 0);
 	err = verb->run(rig);
 	fault_arm(NULL);
 	check(rig, s, verb, fails);
-	if (err) { /* nothing is left to the next start then */
-		own_free char *now = pool_rig_describe(rig, s->was, s->count);
+	if (err && !is_before(rig, s))
+		fail_msg("%s, %s: not undone", verb->name, fails);
+}
 
-		assert_string_equal(now, s->before);
-	}
+static void one_fault(
+	struct pool_rig *rig, const struct verb *verb, enum fault_id id, struct scene *s)
+{
+	scene_make(rig, s);
+	one_death(rig, verb, id, s);
+	if (!is_before(rig, s))
+		scene_make(rig, s);
+	one_failure(rig, verb, id, s);
 }
 
 static void verb_test(struct pool_rig *rig, const struct verb *verb)
@@ -244,7 +270,7 @@ static void verb_test(struct pool_rig *rig, const struct verb *verb)
 	s.after = pool_rig_describe(rig, s.was, s.count);
 	assert_string_not_equal(s.before, s.after);
 	for (int i = 0; i < FAULT_COUNT; i++)
-		if (visits[i])
+		if (visits[i] && (!getenv("KURA_POOL_BRIEF") || between_steps((enum fault_id)i)))
 			one_fault(rig, verb, (enum fault_id)i, &s);
 	scene_free(&s);
 }

@@ -157,8 +157,8 @@ static void test_keys(void **state)
 	bad("volumes = ( { },\n { name = \"a\"; } );",
 		"t:1: volumes[0]: has no name; write name = ...; (what the rest of the file calls "
 		"it)\n"
-		"t:1: volumes[0]: has no store; write store = ...; (where its bytes are kept)\n"
-		"t:2: volumes[1]: has no store; write store = ...; (where its bytes are kept)\n");
+		"t:2: volumes[1]: has neither store nor pool; write store = ...; (where its bytes "
+		"are kept) or pool = ...; (the pool in which it is)\n");
 	bad("volumes = { name = \"a\"; };",
 		"t:1: volumes: is not a list; write volumes = ( { ... }, { ... } );\n");
 	bad("volumes = ( \"a\" );",
@@ -368,6 +368,31 @@ static void test_stores(void **state)
 		"t:1: volumes[0].layers: has 6 layers; at most 5 go here\n");
 }
 
+static void test_pools(void **state)
+{
+	struct config *cfg = good("pools = ( { name = \"p\"; kind = \"lvm-thin\"; vg = \"vg0\"; "
+				  "thin_pool = \"t\"; } );\n"
+				  "volumes = ( { name = \"v\"; pool = \"p\"; } );");
+
+	(void)state;
+	assert_int_equal(cfg->pool_count, 1);
+	assert_string_equal(cfg->pools[0].thin_pool, "t");
+	assert_int_equal(cfg->pools[0].snapshot_percent, 100);
+	assert_null(cfg->volumes[0].store);
+	assert_string_equal(cfg->volumes[0].pool, "p");
+	cfg_free(cfg);
+	bad("pools = ( { name = \"p\"; kind = \"dir\"; vg = \"x\"; },\n"
+	    "{ name = \"p\"; kind = \"lvm\"; vg = \"x\"; } );",
+		"t:1: pools[0].path: is missing; a pool of kind \"dir\" needs its path\n"
+		"t:1: pools[0].vg: does not go with a pool of kind \"dir\"; remove it\n"
+		"t:2: pools[1].name: \"p\" is taken by pools[0].name in line 1; each pool needs a "
+		"name of its own\n");
+	bad("volumes = ( { name = \"v\"; pool = \"q\"; size = \"1G\"; } );",
+		"t:1: volumes[0].pool: \"q\" is no pool of this file; add it to pools\n"
+		"t:1: volumes[0].size: does not go with pool, which knows it; remove one of "
+		"both\n");
+}
+
 static void test_twins(void **state)
 {
 	(void)state;
@@ -528,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_iscsi_names),
 		cmocka_unit_test(test_portals),
 		cmocka_unit_test(test_stores),
+		cmocka_unit_test(test_pools),
 		cmocka_unit_test(test_twins),
 		cmocka_unit_test(test_luns),
 		cmocka_unit_test(test_many),

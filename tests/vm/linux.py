@@ -20,8 +20,8 @@ TOOLS = ["open-iscsi", "sg3-utils", "lsscsi", "smartmontools"]
 MODULES = ["virtio_pci", "virtio_net", "virtio_console", "iscsi_tcp", "sd_mod", "sg",
            "scsi_dh_alua", "ext4", "crc32c_generic"]
 OF_THE_HOST = ["mkfs.ext4", "e2fsck", "blkdiscard", "fstrim"]
-# What a machine is made of: packages, modules of the kernel, programs of this machine, and what
-# programs load by name (paths below the packages' root, with wildcards).
+# What a machine is made of: packages, modules of the kernel, programs of this machine (by path:
+# where they stand here), and what programs load by name (paths below the packages' root, with wildcards).
 Kit = collections.namedtuple("Kit", "name tools modules of_the_host loaded")
 PLAIN = Kit("plain", TOOLS, MODULES, OF_THE_HOST, [])
 LIBRARY_FOLDERS = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "lib"]
@@ -139,6 +139,8 @@ def _programs(root):
 
 
 def _of_the_host(name):
+    if os.path.isabs(name):
+        return name
     for folder in ("/usr/sbin/", "/sbin/", "/usr/bin/"):
         if os.path.exists(folder + name):
             return folder + name
@@ -192,7 +194,8 @@ def _made(cache, kit):
         kernel = _unpack_kernel(sorted(glob.glob(os.path.join(root, "boot/vmlinuz-*")))[-1], kernel)
     archive = os.path.join(cache, "initramfs-" + kit.name)
     if not _newer(archive, *glob.glob(os.path.join(initrd.HERE, "*.py")),
-                  os.path.join(initrd.HERE, "linux-init.sh")):
+                  os.path.join(initrd.HERE, "linux-init.sh"),
+                  *filter(os.path.isabs, kit.of_the_host)):
         with open(archive + ".new", "wb") as f:
             f.write(_initramfs(root, kit))
         os.rename(archive + ".new", archive)

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * exec.c: one child, two pipes, one poll loop.
+ */
+#include "common/exec.h"
+
+#include "common/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+
+struct exec_said {
+	int fd; /* our end; -1: at its end */
+	char *text;
+	size_t len, room;
+};
+
+/* Reads once; at the end of what is said it closes the pipe. */
+static void said_read(struct exec_said *s)
+{
+	char piece[16384];
+	ssize_t n = read(s->fd, piece, sizeof piece);
+
+	if (n < 0 && errno == EINTR)
+		return;
+	if (n <= 0) {
+		close(own_take_fd(&s->fd));
+		return;
+	}
+	if (s->len + (size_t)n > EXEC_SAID_MAX)
+		return;
+	if (s->len + (size_t)n + 1 > s->room) {
+		s->room = 2 * s->room + (size_t)n + 1;
+		s->text = realloc(s->text, s->room);
+		own_assert(s->text);
+	}
+	memcpy(s->text + s->len, piece, (size_t)n);
+	s->len += (size_t)n;
+	s->text[s->len] = 0;
+}
+
+static void said_all(struct exec_said said[2])
+{
+	while (said[0].fd >= 0 || said[1].fd >= 0) {
+		struct pollfd fds[2] = { { said[0].fd, POLLIN, 0 }, { said[1].fd, POLLIN, 0 } };
+
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		for (unsigned i = 0; i < 2; i++)
+			if (fds[i].revents)
+				said_read(&said[i]);
+	}
+}
+
+/* Ours first, so that they count. Returns owned. */
+static char **environment(void)
+{
+	static const char *const ours[] = { "LC_ALL=C", "LVM_SUPPRESS_FD_WARNINGS=1" };
+	size_t n = 0;
+	char **env;
+
+	while (environ[n])
+		n++;
+	env = own_calloc(n + own_array_len(ours) + 1, sizeof *env);
+	memcpy(env, ours, sizeof ours);
+	memcpy(env + own_array_len(ours), environ, n * sizeof *env);
+	return env;
+}
+
+static int spawn(const char *const *argv, int pipes[2][2], pid_t *pid)
+{
+	own_free char **env = environment();
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int err;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&files, pipes[0][1], 1);
+	posix_spawn_file_actions_adddup2(&files, pipes[1][1], 2);
+	err = posix_spawnp(pid, argv[0], &files, &attr, (char *const *)argv, env);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attr);
+	return -err;
+}
+
+static int reap(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int run(const char *const *argv, struct exec_said said[2])
+{
+	int pipes[2][2];
+	pid_t pid;
+	int err;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (pipe2(pipes[i], O_CLOEXEC)) {
+			err = -errno;
+			if (i) {
+				close(own_take_fd(&said[0].fd));
+				close(pipes[0][1]);
+			}
+			return err;
+		}
+		said[i].fd = pipes[i][0];
+	}
+	err = spawn(argv, pipes, &pid);
+	close(pipes[0][1]);
+	close(pipes[1][1]);
+	said_all(said);
+	return err ? err : reap(pid);
+}
+
+int exec_run(const char *const *argv, char **out, char **err)
+{
+	struct exec_said said[2] = { { .fd = -1 }, { .fd = -1 } };
+	int status = run(argv, said);
+	char **to[2] = { out, err };
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (to[i])
+			*to[i] = said[i].text ? said[i].text : own_strdup("");
+		else
+			free(said[i].text);
+	}
+	return status;
+}

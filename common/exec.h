@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exec.h: runs a tool and takes what it says, without a shell.
+ *
+ * For jobs that other programs do better (LVM's, qemu-img's). Blocks until the tool has ended, so
+ * it is for the control thread, jobs and set-up, never for a loop.
+ */
+#ifndef KURA_COMMON_EXEC_H
+#define KURA_COMMON_EXEC_H
+
+#define EXEC_SAID_MAX (4u << 20) /* what a tool says beyond is dropped */
+
+/*
+ * Runs argv[0], found in PATH, with argv (NULL at its end) in locale C, standard input empty, no
+ * signal blocked or caught. *out and *err are what it wrote, each owned, with a NUL behind; NULL:
+ * not wanted. Returns its exit status 0..255, 128 + n when signal n ended it, or a negative errno
+ * (-ENOENT: there is no such program); *out and *err are set in every case.
+ */
+int exec_run(const char *const *argv, char **out, char **err);
+
+#endif

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pool_host.c: what LVM on this box would do to what guests write on their disks: whether it scans
+ * the devices of a pool for volume groups, by its own settings (lvmconfig).
+ */
+#include "common/exec.h"
+#include "common/own.h"
+#include "volume/pool_kind.h"
+
+#include <errno.h>
+#include <regex.h>
+#include <stdio.h>
+#include <string.h>
+
+struct host_lvm {
+	char *text; /* what lvmconfig says, owned */
+	bool scan_lvs, devices_file;
+};
+
+/* The value of a setting that is in force: lvmconfig writes a comment where it has none. */
+static const char *setting(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, key, len) && line[len] == '=')
+			return line + len + 1;
+	}
+	return NULL;
+}
+
+static bool setting_on(const char *text, const char *key)
+{
+	const char *value = setting(text, key);
+
+	return value && *value == '1';
+}
+
+/* One pattern of a filter, "a|...|" or "r|...|", over one path: 'a', 'r' or 0. lvm.conf(5) */
+static char pattern_says(const char *pattern, size_t len, const char *path)
+{
+	own_free char *text = len > 3 ? strndup(pattern + 2, len - 3) : NULL;
+	regex_t regex;
+	bool fits;
+
+	if (!text || regcomp(&regex, text, REG_EXTENDED | REG_NOSUB))
+		return 0;
+	fits = regexec(&regex, path, 0, NULL, 0) == 0;
+	regfree(&regex);
+	return fits ? *pattern : 0;
+}
+
+/* Whether the filter lets LVM use a device by this name: the first pattern that fits decides. */
+static bool filter_takes(const char *filter, const char *path)
+{
+	const char *end = filter ? strchr(filter, '\n') : NULL;
+
+	while (filter && (filter = strchr(filter, '"')) && (!end || filter < end)) {
+		const char *close = strchr(filter + 1, '"');
+		char says;
+
+		if (!close)
+			break;
+		says = pattern_says(filter + 1, (size_t)(close - filter - 1), path);
+		if (says)
+			return says == 'a';
+		filter = close + 1;
+	}
+	return true;
+}
+
+/* A device is used when any of its names is. */
+static bool filtered(const struct host_lvm *host, const char *const *paths, unsigned count)
+{
+	const char *filter = setting(host->text, "global_filter");
+
+	for (unsigned i = 0; i < count; i++)
+		if (filter_takes(filter, paths[i]))
+			return false;
+	return true;
+}
+
+static int host_ask(const struct pool *pool, struct host_lvm *host, const struct pool_why *why)
+{
+	static const char *const argv[] = { "lvmconfig", "--type", "full", "devices/scan_lvs",
+		"devices/use_devicesfile", "devices/global_filter", NULL };
+	own_free char *said = NULL;
+	int status = exec_run(argv, &host->text, &said);
+
+	host->scan_lvs = setting_on(host->text, "scan_lvs");
+	host->devices_file = setting_on(host->text, "use_devicesfile");
+	if (!status)
+		return 0;
+	return pool_refuse(why, status < 0 ? status : -EIO,
+		"pool %s: lvmconfig does not tell the settings of LVM on this box%s%s; see that "
+		"devices/scan_lvs is 0 there",
+		pool->conf.name, *said ? ": " : "", said);
+}
+
+int pool_host_lvs(struct pool *pool, const struct pool_why *why)
+{
+	own_free char *plain = own_printf("/dev/%s/volume", pool->conf.vg);
+	own_free char *mapper = own_printf("/dev/mapper/%s-volume", pool->conf.vg);
+	const char *const paths[] = { plain, mapper };
+	struct host_lvm host = { 0 };
+	int err = host_ask(pool, &host, why);
+
+	if (!err && host.scan_lvs && !host.devices_file && !filtered(&host, paths, 2))
+		err = pool_refuse(why, 1,
+			"LVM on this box looks into logical volumes (devices/scan_lvs = 1), and "
+			"would take volume groups that guests make on volumes of %s for its own; "
+			"set scan_lvs = 0 in the section devices of /etc/lvm/lvm.conf, or begin "
+			"global_filter there with \"r|^/dev/%s/|\", \"r|^/dev/mapper/%s-|\"",
+			pool->conf.vg, pool->conf.vg, pool->conf.vg);
+	free(host.text);
+	return err;
+}
+
+int pool_host_disk(struct pool *pool, const struct pool_why *why)
+{
+	const char *const paths[] = { pool->conf.path };
+	struct host_lvm host = { 0 };
+	int err = host_ask(pool, &host, why);
+
+	if (err == -ENOENT)
+		err = 0; /* no LVM, no danger */
+	else if (!err && !host.devices_file && !filtered(&host, paths, 1))
+		err = pool_refuse(why, 1,
+			"LVM on this box looks at %s, and would take a volume group that a guest "
+			"makes there for its own; begin global_filter in the section devices of "
+			"/etc/lvm/lvm.conf with \"r|^%s$|\"",
+			pool->conf.path, pool->conf.path);
+	free(host.text);
+	return err;
+}
