@@ -18,6 +18,7 @@ struct guard_chan {
 	struct vol *vol;      /* whose */
 	uint64_t block_mask;  /* block_size - 1 */
 	unsigned inflight;    /* submitted, not done */
+	unsigned lent;        /* see vol_chan_lend; written by its loop */
 	bool readonly;        /* writes are refused */
 	bool submitting;      /* inside vol_submit: nothing may be done now */
 };
@@ -206,6 +207,28 @@ void vol_submit(struct vol_chan *chan, struct vol_io *io)
 unsigned vol_chan_inflight(const struct vol_chan *chan)
 {
 	return guard_of(chan)->inflight;
+}
+
+void vol_chan_lend(struct vol_chan *chan)
+{
+	struct guard_chan *g = guard_of(chan);
+
+	__atomic_store_n(&g->lent, g->lent + 1, __ATOMIC_RELAXED);
+}
+
+void vol_chan_return(struct vol_chan *chan)
+{
+	struct guard_chan *g = guard_of(chan);
+
+	own_assert(g->lent);
+	__atomic_store_n(&g->lent, g->lent - 1, __ATOMIC_RELEASE);
+}
+
+unsigned vol_chan_lent(const struct vol_chan *chan)
+{
+	const struct guard_chan *g = container_of(chan, struct guard_chan, chan);
+
+	return __atomic_load_n(&g->lent, __ATOMIC_ACQUIRE);
 }
 
 struct vol *vol_chan_vol(const struct vol_chan *chan)

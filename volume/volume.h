@@ -148,8 +148,8 @@ enum vol_flags {
 	VOL_MAY_TRIM = 1u << 1,
 	/*
 	 * READ of a volume with VOL_CAN_LEND: the one piece of iov comes without memory and is set
-	 * to the store's own, which can be read until the channel is closed. Later writes show in
-	 * it. At most LOOP_BUF_MAX bytes.
+	 * to the store's own, which can be read until the channel is closed: who does so counts it
+	 * by vol_chan_lend. Later writes show in it. At most LOOP_BUF_MAX bytes.
 	 */
 	VOL_LEND = 1u << 2,
 };
@@ -207,5 +207,15 @@ void vol_submit(struct vol_chan *chan, struct vol_io *io);
 
 /* Requests of this channel that are not done. */
 unsigned vol_chan_inflight(const struct vol_chan *chan);
+
+/* Memory that a READ with VOL_LEND gave is read for longer, until vol_chan_return; on the channel's
+ * loop. */
+void vol_chan_lend(struct vol_chan *chan);
+
+/* It is read no more. */
+void vol_chan_return(struct vol_chan *chan);
+
+/* How often lent memory is being read: the channel is not closed before that is 0. Any thread. */
+unsigned vol_chan_lent(const struct vol_chan *chan);
 
 #endif

@@ -18,7 +18,13 @@ static void read_done(struct scsi_task *task)
 {
 	uint64_t len = task->io.len;
 
-	task->in_data = task->in_buf ? task->in_buf->data : task->io.one.iov_base;
+	if (task->in_buf) {
+		task->in_data = task->in_buf->data;
+	} else {
+		task->in_data = task->io.one.iov_base;
+		task->in_chan = task->chan;
+		vol_chan_lend(task->chan);
+	}
 	task->in_len = len < task->in_room ? (uint32_t)len : task->in_room;
 	scsi_task_good(task);
 }

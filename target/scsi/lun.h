@@ -35,8 +35,9 @@ int scsi_lun_open(struct scsi_lun *lun, struct loop *loop);
 /* Closes its channel on a loop; nothing in flight there. */
 void scsi_lun_close(struct scsi_lun *lun, struct loop *loop);
 
-/* Ends what the unit does on its own, a sanitize operation; true when nothing of it is left: ask
- * again until then. Any thread. */
+/* Ends what the unit does on its own, a sanitize operation; true when nothing of it is left, and no
+ * answer on its way that is read from the volume's memory: ask again until then. No loop opens or
+ * closes a channel meanwhile. Any thread. */
 bool scsi_lun_stop(struct scsi_lun *lun);
 
 /* The volume, borrowed. Any thread. */

@@ -430,5 +430,9 @@ bool scsi_lun_stop(struct scsi_lun *lun)
 
 	if (s)
 		__atomic_store_n(&s->stop, true, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < SCSI_LOOPS_MAX; i++) {
+		if (lun->chan[i] && vol_chan_lent(lun->chan[i]))
+			return false;
+	}
 	return !s;
 }

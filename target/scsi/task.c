@@ -44,6 +44,7 @@ static void task_start(struct scsi_nexus *nexus, struct scsi_task *task)
 	task->in_len = 0;
 	task->want_in = task->want_out = 0;
 	task->in_buf = task->work_buf = NULL;
+	task->in_chan = NULL;
 	task->request = NULL;
 	task->next = NULL;
 	stat_add(STAT_scsi_commands, 1);
@@ -137,6 +138,8 @@ void scsi_task_release(struct scsi_task *task)
 	task->in_data = NULL;
 	if (task->in_buf)
 		loop_buf_put(task->loop, own_take(task->in_buf));
+	if (task->in_chan)
+		vol_chan_return(own_take(task->in_chan));
 }
 
 /* ---- how it ends ---- */

@@ -102,6 +102,7 @@ struct scsi_task {
 	struct scsi_itl *itl;           /* its I_T_L nexus at submit; NULL: no such LUN */
 	struct vol_chan *chan;          /* this loop's channel to its volume */
 	struct loop_buf *in_buf;        /* owned data-in buffer or NULL */
+	struct vol_chan *in_chan;       /* whose memory in_data is, until released; or NULL */
 	struct loop_buf *work_buf;      /* owned scratch (verify, compare) or NULL */
 	uint64_t lba;                   /* blocks */
 	uint64_t blocks;

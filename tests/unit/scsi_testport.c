@@ -247,6 +247,7 @@ void tp_start(struct tp *tp, unsigned n, struct tp_cmd *c, const uint8_t *cdb, s
 	memcpy(t->cdb, cdb, len);
 	t->cdb_len = len < 16 ? 16 : (uint16_t)len;
 	t->in_room = in_room;
+	t->in_lent = c->lent;
 	t->out_room = out_room;
 	c->tp = tp;
 	c->out = out;

@@ -53,6 +53,7 @@ struct tp_cmd {
 	uint8_t *out;        /* data-out */
 	unsigned pieces;     /* in how many pieces it is given, 0: one */
 	bool hold_data;      /* do not answer get_data until tp_give */
+	bool lent;           /* data-in may be the volume's own memory */
 	enum scsi_attr attr; /* UNTAGGED: it is sent as SIMPLE */
 	int data_err;        /* what scsi_task_data says */
 	uint32_t asked;      /* what get_data asked for, 0: nothing */
@@ -79,7 +80,7 @@ void tp_close_nexus(struct tp *tp, unsigned n);
 void tp_open_nexus(struct tp *tp, unsigned n);
 
 /* Starts a command of nexus `n` to LUN 0, without waiting. Fields that were set before (lun_field,
- * tag, hold_data, pieces) are kept. */
+ * tag, hold_data, lent, pieces) are kept. */
 void tp_start(struct tp *tp, unsigned n, struct tp_cmd *c, const uint8_t *cdb, size_t len,
 	uint32_t in_room, void *out, uint32_t out_room);
 /* The same on nexus 0, until it is over. */

@@ -120,6 +120,24 @@ static void test_zero_blocks(void **state)
 	}
 }
 
+/* A unit is not free to go while an answer is sent from its volume's memory. */
+static void test_lent_memory_is_waited_for(void **state)
+{
+	struct tp_conf conf = { 0 };
+	TP_BOX(tp) = tp_new(&conf);
+	TP_CMD(c);
+
+	(void)state;
+	assert_true(scsi_lun_stop(tp->lun));
+	c.lent = true;
+	go(tp, &c, 0x28, 0, 0, 8, 8 * 512, 0);
+	assert_good(&c);
+	assert_null(c.task.in_buf);
+	assert_false(scsi_lun_stop(tp->lun));
+	tp_clean(&c);
+	assert_true(scsi_lun_stop(tp->lun));
+}
+
 /* ---- residuals ---- */
 
 static void test_read_into_less_and_more_room(void **state)
@@ -647,6 +665,7 @@ int main(void)
 		cmocka_unit_test(test_every_read_and_write),
 		cmocka_unit_test(test_six_byte_length_zero_is_256),
 		cmocka_unit_test(test_zero_blocks),
+		cmocka_unit_test(test_lent_memory_is_waited_for),
 		cmocka_unit_test(test_read_into_less_and_more_room),
 		cmocka_unit_test(test_write_of_less_and_more_data),
 		cmocka_unit_test(test_data_errors),
