@@ -9,6 +9,8 @@ common_libcommon_a_SOURCES = common/be.h common/span.h common/list.h common/own.
 common_libcommon_a_SOURCES += common/fault.h common/fault.def common/fault.c \
 	common/exec.h common/exec.c
 
+common_libcommon_a_SOURCES += common/hist.h common/hist.c
+
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_common
 tests_unit_test_common_SOURCES = tests/unit/test_common.c

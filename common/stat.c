@@ -32,6 +32,34 @@ uint64_t stat_sum(enum stat_id id)
 	return sum;
 }
 
+void stat_loop(unsigned index)
+{
+	struct stat_block *b = stat_mine ? stat_mine : stat_join();
+
+	__atomic_store_n(&b->loop, index + 1, __ATOMIC_RELAXED);
+}
+
+uint64_t stat_of_loop(enum stat_id id, unsigned index)
+{
+	uint64_t sum = 0;
+
+	for (struct stat_block *b = __atomic_load_n(&stat_all, __ATOMIC_ACQUIRE); b; b = b->next)
+		if (__atomic_load_n(&b->loop, __ATOMIC_RELAXED) == index + 1)
+			sum += __atomic_load_n(&b->count[id], __ATOMIC_RELAXED);
+	return sum;
+}
+
+const char *stat_help(enum stat_id id)
+{
+	static const char *const helps[] = {
+#define STAT(name, help) help,
+#include "common/stat.def"
+#undef STAT
+	};
+
+	return helps[id];
+}
+
 const char *stat_name(enum stat_id id)
 {
 	static const char *const names[] = {

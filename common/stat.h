@@ -19,6 +19,7 @@ enum stat_id {
 struct stat_block {
 	uint64_t count[STAT_COUNT]; /* written by one thread, read by any */
 	struct stat_block *next;    /* all blocks, newest first */
+	unsigned loop;              /* number of the loop that counts here, from 1; 0: none */
 };
 
 extern __thread struct stat_block *stat_mine;
@@ -33,6 +34,15 @@ static inline void stat_add(enum stat_id id, uint64_t n)
 
 	__atomic_store_n(&b->count[id], b->count[id] + n, __ATOMIC_RELAXED);
 }
+
+/* The calling thread counts for loop number `index` from now on. */
+void stat_loop(unsigned index);
+
+/* What was counted for one loop. Any thread. */
+uint64_t stat_of_loop(enum stat_id id, unsigned index);
+
+/* The help of a row of stat.def; static. */
+const char *stat_help(enum stat_id id);
 
 /* The sum over all threads; may lag by what is being counted now. Any thread. */
 uint64_t stat_sum(enum stat_id id);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 noinst_LIBRARIES += volume/libvolume.a
 volume_libvolume_a_SOURCES = volume/volume.h volume/vol_store.h volume/vol_guts.h \
-	volume/stores.def volume/layers.def volume/volume.c volume/vol_open.c volume/vol_emulate.c \
+	volume/stores.def volume/layers.def volume/volume.c volume/counts.h volume/counts.c volume/vol_open.c volume/vol_emulate.c \
 	volume/store_fd.h volume/store_fd.c volume/store_file.c volume/store_block.c \
 	volume/store_mem.c volume/store_null.c volume/options.h volume/options.c \
 	volume/layer_error.c volume/layer_delay.c volume/layer_stats.h volume/layer_stats.c \

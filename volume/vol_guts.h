@@ -7,6 +7,7 @@
 #ifndef KURA_VOLUME_VOL_GUTS_H
 #define KURA_VOLUME_VOL_GUTS_H
 
+#include "volume/counts.h"
 #include "volume/vol_store.h"
 
 #include <pthread.h>
@@ -23,7 +24,27 @@ struct vol {
 	unsigned chan_count;                   /* open channels; atomic */
 	pthread_mutex_t resize_lock;           /* one resize or change of keys at a time */
 	struct list node;                      /* in the list of open volumes */
+	pthread_mutex_t count_lock;            /* of the two that follow */
+	struct list counting;                  /* of vol_count_chan.node */
+	struct vol_counts left;                /* by channels that are closed */
 };
+
+/* What a channel counts: one thread writes it, any reads it. */
+struct vol_count_chan {
+	struct list node;  /* in vol->counting */
+	uint64_t inflight; /* submitted, not done */
+	unsigned until;    /* requests until the next one that is timed */
+	struct vol_counts counts;
+};
+
+/* Begins to count on a channel, zeroed. */
+void counts_join(struct vol *vol, struct vol_count_chan *c);
+
+/* The channel ends; what it has counted is kept. */
+void counts_leave(struct vol *vol, struct vol_count_chan *c);
+
+/* Calls `each` for every open volume, none of which is closed meanwhile. */
+void vols_each(void (*each)(struct vol *vol, void *arg), void *arg);
 
 /* The store, borrowed. */
 static inline struct vol_part *vol_store(const struct vol *vol)

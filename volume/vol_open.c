@@ -241,6 +241,14 @@ static void vols_del(struct vol *vol)
 	pthread_mutex_unlock(&open_lock);
 }
 
+void vols_each(void (*each)(struct vol *vol, void *arg), void *arg)
+{
+	pthread_mutex_lock(&open_lock);
+	list_for_each (it, &open_vols)
+		each(container_of(it, struct vol, node), arg);
+	pthread_mutex_unlock(&open_lock);
+}
+
 /* ---- the contract ---- */
 
 static struct vol *vol_alloc(const struct vol_conf *conf)
@@ -253,6 +261,8 @@ static struct vol *vol_alloc(const struct vol_conf *conf)
 	vol->info.block_size = conf->block_size ? conf->block_size : 512;
 	vol->info.readonly = conf->readonly;
 	pthread_mutex_init(&vol->resize_lock, NULL);
+	pthread_mutex_init(&vol->count_lock, NULL);
+	list_init(&vol->counting);
 	list_init(&vol->node);
 	return vol;
 }
@@ -260,6 +270,7 @@ static struct vol *vol_alloc(const struct vol_conf *conf)
 static void vol_free(struct vol *vol)
 {
 	parts_close(vol);
+	pthread_mutex_destroy(&vol->count_lock);
 	pthread_mutex_destroy(&vol->resize_lock);
 	vol->magic = 0;
 	free(vol);

@@ -17,10 +17,10 @@ struct guard_chan {
 	struct vol_chan chan; /* part NULL; below: the first part */
 	struct vol *vol;      /* whose */
 	uint64_t block_mask;  /* block_size - 1 */
-	unsigned inflight;    /* submitted, not done */
 	unsigned lent;        /* see vol_chan_lend; written by its loop */
 	bool readonly;        /* writes are refused */
 	bool submitting;      /* inside vol_submit: nothing may be done now */
+	struct vol_count_chan count;
 };
 
 static struct guard_chan *guard_of(const struct vol_chan *chan)
@@ -71,17 +71,30 @@ static int guard_errno(int res)
 	}
 }
 
+static __attribute__((noinline)) int guard_failed(struct guard_chan *g, struct vol_io *io, int res)
+{
+	stat_add(STAT_vol_errors, 1);
+	hist_bump(&g->count.counts.errors[io->op], 1);
+	return guard_errno(res);
+}
+
+static __attribute__((noinline)) void guard_timed(struct guard_chan *g, const struct vol_io *io)
+{
+	if (io->op <= VOL_WRITE)
+		hist_add(&g->count.counts.latency[io->op], hist_clock_ns() - io->began_ns);
+}
+
 static void guard_done(struct vol_io *io, int res)
 {
 	struct guard_chan *g = guard_of(io->chan);
 
-	own_assert(!g->submitting && g->inflight);
-	g->inflight--;
+	own_assert(!g->submitting && g->count.inflight);
+	hist_bump(&g->count.inflight, (uint64_t)-1);
 	io->depth = 0;
-	if (__builtin_expect(res < 0, 0)) {
-		stat_add(STAT_vol_errors, 1);
-		res = guard_errno(res);
-	}
+	if (__builtin_expect(io->began_ns != 0, 0))
+		guard_timed(g, io);
+	if (__builtin_expect(res < 0, 0))
+		res = guard_failed(g, io, res);
 	io->done(io, res);
 }
 
@@ -151,8 +164,18 @@ static void guard_check(const struct guard_chan *g, const struct vol_io *io)
 		own_assert(io->extents && io->extent_max);
 }
 
-static void guard_count(const struct vol_io *io)
+static void guard_count(struct guard_chan *g, struct vol_io *io)
 {
+	struct vol_count_chan *c = &g->count;
+
+	hist_bump(&c->inflight, 1);
+	hist_bump(&c->counts.ops[io->op], 1);
+	hist_bump(&c->counts.bytes[io->op], io->len);
+	io->began_ns = 0;
+	if (__builtin_expect(c->until-- == 0, 0)) {
+		c->until = COUNTS_STRIDE - 1;
+		io->began_ns = hist_clock_ns();
+	}
 	switch (io->op) {
 	case VOL_READ:
 		stat_add(STAT_vol_reads, 1);
@@ -189,12 +212,11 @@ void vol_submit(struct vol_chan *chan, struct vol_io *io)
 
 	own_assert(!chan->part);
 	guard_check(g, io);
-	guard_count(io);
+	guard_count(g, io);
 	io->chan = chan;
 	io->bounce = NULL;
 	io->depth = 1;
 	io->extent_count = 0;
-	g->inflight++;
 	g->submitting = true;
 	err = guard_verdict(g, io);
 	if (__builtin_expect(err != 0, 0))
@@ -206,7 +228,7 @@ void vol_submit(struct vol_chan *chan, struct vol_io *io)
 
 unsigned vol_chan_inflight(const struct vol_chan *chan)
 {
-	return guard_of(chan)->inflight;
+	return (unsigned)guard_of(chan)->count.inflight;
 }
 
 void vol_chan_lend(struct vol_chan *chan)
@@ -304,6 +326,7 @@ struct vol_chan *vol_chan_open(struct vol *vol, struct loop *loop, int *err)
 	g->vol = vol;
 	g->block_mask = vol->info.block_size - 1;
 	g->readonly = vol->info.readonly;
+	counts_join(vol, &g->count);
 	__atomic_add_fetch(&vol->chan_count, 1, __ATOMIC_RELAXED);
 	return &g->chan;
 }
@@ -312,8 +335,9 @@ void vol_chan_close(struct vol_chan *chan)
 {
 	struct guard_chan *g = guard_of(chan);
 
-	own_assert(!chan->part && !g->inflight);
+	own_assert(!chan->part && !g->count.inflight);
 	stack_close(chan->below);
+	counts_leave(g->vol, &g->count);
 	__atomic_sub_fetch(&g->vol->chan_count, 1, __ATOMIC_RELAXED);
 	free(g);
 }

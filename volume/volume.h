@@ -186,6 +186,7 @@ struct vol_io {
 	struct loop_io lio; /* the store's request to the loop */
 	struct vol_frame frame[VOL_LAYERS_MAX];
 	unsigned depth;          /* frames in use; 0: not submitted */
+	uint64_t began_ns;       /* when it was submitted; 0: it is not timed */
 	struct vol_chan *chan;   /* top */
 	struct loop_buf *bounce; /* the store's: aligned copy for O_DIRECT */
 	uint64_t scratch[4];     /* the store's */

@@ -97,6 +97,28 @@ static void login_redirect(struct conn *c, union pdu *pdu, enum login_status sta
 	keys_text_free(&text);
 }
 
+static enum stat_id reason_of(enum login_status status)
+{
+	switch (status) {
+	case LOGIN_AUTHENTICATION:
+		return STAT_iscsi_refused_authentication;
+	case LOGIN_AUTHORIZATION:
+		return STAT_iscsi_refused_authorization;
+	case LOGIN_NOT_FOUND:
+		return STAT_iscsi_refused_not_found;
+	case LOGIN_RESOURCES:
+		return STAT_iscsi_refused_resources;
+	case LOGIN_UNAVAILABLE:
+		return STAT_iscsi_refused_unavailable;
+	case LOGIN_TOO_MANY:
+	case LOGIN_NOT_INCLUDED:
+	case LOGIN_NO_SESSION:
+		return STAT_iscsi_refused_session;
+	default:
+		return STAT_iscsi_refused_protocol;
+	}
+}
+
 /* Ends the login: a response with `status`, one line, and the connection closes behind it. */
 static void login_refuse(
 	struct conn *c, const struct pdu_login_req *req, enum login_status status, const char *rule)
@@ -106,10 +128,12 @@ static void login_refuse(
 
 	be16_set(&pdu.login_rsp.status, (uint16_t)status);
 	if (status == LOGIN_MOVED || status == LOGIN_MOVED_AWAY) {
+		stat_add(STAT_iscsi_redirected, 1);
 		login_redirect(c, &pdu, status);
 		return;
 	}
 	stat_add(STAT_iscsi_logins_refused, 1);
+	stat_add(reason_of(status), 1);
 	if (log_limit_ok(&refused_log))
 		log_warn("login: refused",
 			"conn=%lu peer=%s initiator=%s target=%s status=0x%04x rule=\"%s\"",

@@ -313,6 +313,7 @@ static void loop_settle(const struct loop *loop)
 void loop_run(struct loop *loop)
 {
 	loop_settle(loop);
+	stat_loop(loop_index(loop));
 	while (!atomic_load(&loop->stopping))
 		loop_turn(loop);
 	atomic_store(&loop->stopping, false);

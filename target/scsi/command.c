@@ -7,6 +7,7 @@
 #include "target/scsi/command.h"
 
 #include "target/scsi/alua.h"
+#include "target/scsi/flow.h"
 #include "target/scsi/reservation.h"
 #include "target/scsi/sanitize.h"
 
@@ -323,9 +324,23 @@ static bool check_reservation(struct scsi_task *task)
 	return !missing || scsi_res_admit(task, missing);
 }
 
+static void flow_begins(struct scsi_task *task)
+{
+	struct scsi_flow *flow = task->itl->flow;
+
+	hist_bump(&flow->counts.begun, 1);
+	task->began_ns = 0;
+	if (__builtin_expect(flow->until-- == 0, 0)) {
+		flow->until = FLOW_STRIDE - 1;
+		task->began_ns = hist_clock_ns();
+	}
+}
+
 void scsi_command_run(struct scsi_task *task)
 {
 	find_lun(task);
+	if (task->itl)
+		flow_begins(task);
 	if (!task->itl || scsi_order_join(task))
 		scsi_command_begin(task);
 }
@@ -341,6 +356,7 @@ void scsi_command_run_inner(struct scsi_task *task)
 		return;
 	}
 	task->itl->tasks++;
+	flow_begins(task);
 	if (check_reservation(task) && check_unit(task))
 		task->cmd->run(task);
 }

@@ -9,6 +9,7 @@
  */
 #include "target/scsi/live.h"
 
+#include "target/scsi/flow.h"
 #include "target/scsi/order.h"
 #include "target/scsi/reservation.h"
 #include "target/scsi/unit.h"
@@ -128,7 +129,7 @@ static void nexus_move(struct scsi_change *c, struct scsi_nexus *nexus)
 		int was = scsi_map_place(c->old, c->map->entry[i].number);
 
 		if (was < 0) {
-			scsi_itl_init(&itl[i], &c->map->entry[i]);
+			scsi_itl_init(nexus, &itl[i], &c->map->entry[i]);
 			continue;
 		}
 		itl_move(&itl[i], &old[was]);
@@ -157,6 +158,7 @@ static bool map_waits(struct scsi_everywhere *e, const struct scsi_member *m)
 		if (g->itl.tasks)
 			continue;
 		list_del(it);
+		scsi_flow_free(g->itl.flow);
 		free(g);
 	}
 	return !list_empty(gone);

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += target/scsi/libscsi.a
 target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scsi/nexus.h \
 	target/scsi/lun.h target/scsi/unit.h target/scsi/limits.h target/scsi/command.h \
-	target/scsi/fence.h target/scsi/order.h target/scsi/fence.c target/scsi/order.c \
+	target/scsi/fence.h target/scsi/order.h target/scsi/flow.h target/scsi/flow.c target/scsi/fence.c target/scsi/order.c \
 	target/scsi/cmd_compare.c target/scsi/cmd_orwrite.c target/scsi/cmd_atomic.c \
 	target/scsi/cmd_prefetch.c target/scsi/sense.h target/scsi/sense.def target/scsi/commands.def target/scsi/vpd.def \
 	target/scsi/modes.def target/scsi/task.c target/scsi/command.c target/scsi/sense.c \
@@ -32,6 +32,9 @@ if HAVE_CMOCKA
 SCSI_TESTPORT = tests/unit/scsi_testport.h tests/unit/scsi_testport.c
 SCSI_TEST_LIBS = target/scsi/libscsi.a volume/libvolume.a target/loop/libloop.a \
 	common/libcommon.a $(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_counts
+tests_unit_test_counts_SOURCES = tests/unit/test_counts.c $(SCSI_TESTPORT)
+tests_unit_test_counts_LDADD = $(SCSI_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_scsi_check
 tests_unit_test_scsi_check_SOURCES = tests/unit/test_scsi_check.c $(SCSI_TESTPORT)
 tests_unit_test_scsi_check_LDADD = $(SCSI_TEST_LIBS)

@@ -9,6 +9,7 @@
 #include "target/scsi/command.h"
 #include "target/scsi/reservation.h"
 #include "target/scsi/fence.h"
+#include "target/scsi/flow.h"
 #include "target/scsi/order.h"
 #include "target/scsi/sense.h"
 #include "target/scsi/unit.h"
@@ -31,6 +32,7 @@ struct scsi_domain *scsi_domain_new(struct loop *const *loops, unsigned n)
 	list_init(&domain->reservations);
 	list_init(&domain->luns);
 	list_init(&domain->targets);
+	domain->flows = scsi_flows_new();
 	for (unsigned i = 0; i < n; i++) {
 		domain->member[i].index = i;
 		scsi_member_init(&domain->member[i], domain, loops[i]);
@@ -47,6 +49,7 @@ void scsi_domain_free(struct scsi_domain *domain)
 		loop_hook_cancel(&domain->member[i].flush);
 		scsi_fence_fini(&domain->member[i]);
 	}
+	scsi_flows_free(domain->flows);
 	pthread_mutex_destroy(&domain->lock);
 	free(domain);
 }
@@ -193,8 +196,10 @@ void scsi_nexus_attention(struct scsi_nexus *nexus, struct scsi_lun *lun, uint16
 			scsi_itl_attention(&nexus->itl[i], code);
 }
 
-void scsi_itl_init(struct scsi_itl *itl, const struct scsi_map_entry *entry)
+void scsi_itl_init(
+	struct scsi_nexus *nexus, struct scsi_itl *itl, const struct scsi_map_entry *entry)
 {
+	itl->flow = scsi_flow_new(nexus, entry->number, entry->lun);
 	itl->lun = entry->lun;
 	itl->readonly = scsi_entry_readonly(entry);
 	itl->medium_seen = medium_loads(entry->lun);
@@ -245,11 +250,12 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
 	list_init(&nexus->tasks);
 	nexus->map = scsi_map_of(target);
 	nexus->itl_count = nexus->map->count;
+	nexus->member = scsi_member_of(domain, loop);
 	nexus->itl = own_calloc(nexus->itl_count + 1, sizeof *nexus->itl);
 	for (unsigned i = 0; i < nexus->itl_count; i++)
-		scsi_itl_init(&nexus->itl[i], &nexus->map->entry[i]);
+		scsi_itl_init(nexus, &nexus->itl[i], &nexus->map->entry[i]);
 	scsi_order_init(&nexus->well_known);
-	nexus->member = scsi_member_of(domain, loop);
+	nexus->well_known.flow = scsi_flow_new(nexus, FLOW_NO_LUN, NULL);
 	list_push(&nexus->member->nexuses, &nexus->node);
 	scsi_res_joined(nexus);
 }
@@ -262,6 +268,9 @@ static void nexus_end(void *arg)
 	if (scsi_res_leaves(nexus, nexus_end))
 		return;
 	list_del(&nexus->node);
+	for (unsigned i = 0; i < nexus->itl_count; i++)
+		scsi_flow_free(nexus->itl[i].flow);
+	scsi_flow_free(nexus->well_known.flow);
 	free(own_take(nexus->itl));
 	free(own_take(nexus->buffer));
 	free(own_take(nexus->copies));

@@ -18,6 +18,7 @@ struct scsi_member;
 struct scsi_map;
 struct scsi_buffer;
 struct copy_history;
+struct scsi_flow;
 
 #define SCSI_LOOPS_MAX 64
 #define SCSI_INITIATOR_MAX                                                                         \
@@ -76,11 +77,12 @@ struct scsi_itl {
 	uint16_t ua[SCSI_UA_MAX]; /* queued unit attentions, ASC << 8 | ASCQ, oldest first
 				     (SAM-5 5.14) */
 	uint8_t ua_count;
-	uint8_t needs;        /* what a command must pass here, enum scsi_command_passes */
-	uint32_t medium_seen; /* loads of a removable medium that this nexus knows of */
-	bool prevents;        /* keeps the medium in (SBC-3 4.15) */
-	bool readonly;        /* write protected, SBC-3 4.13 */
-	bool gone;            /* the LUN is no more: what comes from here on fails */
+	uint8_t needs;          /* what a command must pass here, enum scsi_command_passes */
+	uint32_t medium_seen;   /* loads of a removable medium that this nexus knows of */
+	bool prevents;          /* keeps the medium in (SBC-3 4.15) */
+	bool readonly;          /* write protected, SBC-3 4.13 */
+	bool gone;              /* the LUN is no more: what comes from here on fails */
+	struct scsi_flow *flow; /* what is counted of it; owned */
 	/* -- the task set (order.c): commands that are not given back yet -- */
 	unsigned tasks;            /* all of them */
 	unsigned barriers, heads;  /* of them ORDERED or HEAD OF QUEUE; HEAD OF QUEUE */

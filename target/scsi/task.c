@@ -8,6 +8,7 @@
 
 #include "target/scsi/command.h"
 #include "target/scsi/fence.h"
+#include "target/scsi/flow.h"
 #include "target/scsi/live.h"
 #include "target/scsi/order.h"
 #include "target/scsi/port.h"
@@ -43,6 +44,7 @@ static void task_start(struct scsi_nexus *nexus, struct scsi_task *task)
 	task->in_data = NULL;
 	task->in_len = 0;
 	task->want_in = task->want_out = 0;
+	task->out_len = 0;
 	task->in_buf = task->work_buf = NULL;
 	task->in_chan = NULL;
 	task->request = NULL;
@@ -78,6 +80,27 @@ void scsi_task_submit_inner(
 
 /* ---- giving it back ---- */
 
+static enum flow_kind flow_kind(const struct scsi_command *cmd)
+{
+	if (!cmd || !(cmd->flags & CMD_CAPPED))
+		return FLOW_OTHER;
+	return cmd->flags & CMD_WRITES ? FLOW_WRITE : FLOW_READ;
+}
+
+static void flow_ends(struct scsi_task *task)
+{
+	struct flow_counts *c = &task->itl->flow->counts;
+	enum flow_kind kind = flow_kind(task->cmd);
+
+	hist_bump(&c->done[kind], 1);
+	if (__builtin_expect(task->status != SCSI_GOOD || task->aborted, 0))
+		scsi_flow_failed(task);
+	else
+		hist_bump(&c->bytes[kind], (uint64_t)task->in_len + task->out_len);
+	if (__builtin_expect(task->began_ns != 0, 0))
+		scsi_flow_timed(task, kind);
+}
+
 static void task_give_back(struct scsi_task *task)
 {
 	struct scsi_nexus *nexus = task->nexus;
@@ -91,8 +114,10 @@ static void task_give_back(struct scsi_task *task)
 		loop_buf_put(nexus->loop, own_take(task->work_buf));
 	if (task->fence)
 		scsi_fence_drop(task);
-	if (task->itl)
+	if (task->itl) {
+		flow_ends(task);
 		scsi_order_leave(task);
+	}
 	task->owner = SCSI_OWNER_PORT;
 	task->ops->done(task);
 	scsi_nexus_task_gone(nexus);
@@ -167,6 +192,7 @@ void scsi_task_fail_cause(struct scsi_task *task, const struct scsi_cause *cause
 	task->sense_len = sense_build(task->sense, /* SPC-4 7.5.8 */
 		task->lun && scsi_lun_mode(task->lun, MODE_D_SENSE), cause);
 	stat_add(STAT_scsi_check_conditions, 1);
+	stat_add(STAT_scsi_sense_no_sense + (cause->key & 15u), 1); /* rows in their order */
 	scsi_task_end(task);
 }
 

@@ -112,6 +112,7 @@ struct scsi_task {
 	void (*next)(struct scsi_task *task); /* goes on when data-out or the volume is ready */
 	struct list finished;                 /* over, waits for the end of the turn */
 	struct list wait;                     /* in the queue of what it waits for (ORDER, FENCE) */
+	uint64_t began_ns;                    /* when it came; 0: it is not timed */
 	struct scsi_fence *fence;             /* the range that it has to itself, or NULL */
 	uint64_t write_from, write_to; /* bytes that the volume is changing for it; 0: none */
 	struct vol_io io;              /* the request to the volume */

@@ -10,6 +10,7 @@
 
 #include "target/scsi/lun.h"
 
+#include "common/hist.h"
 #include "common/log.h"
 
 #include <pthread.h>
@@ -30,6 +31,7 @@ enum scsi_sanitize_state {
 
 struct scsi_reservation;
 struct scsi_fences;
+struct scsi_flows;
 
 /* What ORWRITE commands agree on, SBC-5 4.27.2. Changed under a fence of the whole unit, or by a
  * hard reset; atomic. */
@@ -119,6 +121,7 @@ struct scsi_member {
 	struct list fences;     /* scsi_fence.all: made for this loop's tasks */
 	struct list spare;      /* scsi_fence.node: of them, not in use */
 	struct log_limit log_limit;
+	struct hist latency[2]; /* of some reads and writes on this loop: flow.h */
 };
 
 struct scsi_domain {
@@ -128,6 +131,7 @@ struct scsi_domain {
 	struct list luns;         /* scsi_lun.node */
 	struct list targets;      /* scsi_target.node */
 	struct list reservations; /* scsi_reservation.node, one per volume */
+	struct scsi_flows *flows; /* what is counted of I_T_L nexuses */
 	struct scsi_member member[SCSI_LOOPS_MAX];
 };
 
@@ -196,7 +200,8 @@ void scsi_itl_attention(struct scsi_itl *itl, uint16_t code);
 void scsi_nexus_forget(struct scsi_nexus *nexus, uint16_t code);
 
 /* The state of an I_T_L nexus that begins: POWER ON is to be told. */
-void scsi_itl_init(struct scsi_itl *itl, const struct scsi_map_entry *entry);
+void scsi_itl_init(
+	struct scsi_nexus *nexus, struct scsi_itl *itl, const struct scsi_map_entry *entry);
 
 /* Whether nobody writes by this entry: by what it says, or because the volume takes no writes. */
 bool scsi_entry_readonly(const struct scsi_map_entry *entry);
