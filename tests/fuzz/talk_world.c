@@ -81,14 +81,18 @@ static void offer(struct world *w)
 		.algorithms = "sha3-256 sha-256 sha-1 md5",
 	};
 
-	iscsi_catalogue_offer(
-		iscsi_server_catalogue(w->srv), &(struct iscsi_offer){ .target = targets[0],
-							.alias = "open",
-							.rules = &anybody,
-							.rule_count = 1 });
 	iscsi_catalogue_offer(iscsi_server_catalogue(w->srv),
-		&(struct iscsi_offer){
-			.target = targets[1], .auth = &auth, .rules = &anybody, .rule_count = 1 });
+		&(struct iscsi_offer){ .name = scsi_target_iqn(targets[0]),
+			.target = targets[0],
+			.alias = "open",
+			.rules = &anybody,
+			.rule_count = 1 });
+	iscsi_catalogue_offer(iscsi_server_catalogue(w->srv),
+		&(struct iscsi_offer){ .name = scsi_target_iqn(targets[1]),
+			.target = targets[1],
+			.auth = &auth,
+			.rules = &anybody,
+			.rule_count = 1 });
 }
 
 struct world *talk_world_new(void)
@@ -98,6 +102,7 @@ struct world *talk_world_new(void)
 		.max_logins = 16,
 		.max_logins_per_address = 16,
 		.max_sessions = 3, /* of four connections, one too many */
+		.session_connections = TALK_CONNS,
 		.max_tasks = 64,
 		.max_text = 8192,
 		.max_burst = 65536,
