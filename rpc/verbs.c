@@ -45,6 +45,19 @@ static const struct rpc_field fields[] = {
 	{ .verb = RPC_VERB_COUNT },
 };
 
+static const char *const questions[RPC_VERB_COUNT] = {
+#define VERB(id, words, class, shape, key, help)
+#undef ASK
+#define ASK(id, question) [RPC_VERB_##id] = question,
+#define ARG(id, name, type, use, limits, help)
+#define FIELD(id, name, type, place, help)
+#include "rpc/verbs.def"
+#undef VERB
+#undef ARG
+#undef ASK
+#undef FIELD
+};
+
 const struct rpc_arg *rpc_arg_next(enum rpc_verb_id verb, const struct rpc_arg *after)
 {
 	for (const struct rpc_arg *a = after ? after + 1 : args; a->verb != RPC_VERB_COUNT; a++) {
@@ -112,6 +125,11 @@ const struct rpc_arg *rpc_arg_find(enum rpc_verb_id verb, const char *name)
 			return a;
 	}
 	return NULL;
+}
+
+const char *rpc_verb_question(const struct rpc_verb *verb)
+{
+	return questions[verb->id];
 }
 
 const char *rpc_class_name(enum rpc_class class)

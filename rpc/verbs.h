@@ -97,6 +97,9 @@ const struct rpc_verb *rpc_verb_near(const char *words);
 /* The argument of that name (dashes count as underscores), or NULL. */
 const struct rpc_arg *rpc_arg_find(enum rpc_verb_id verb, const char *name);
 
+/* What the tool asks before it; NULL: it does not ask. Static. */
+const char *rpc_verb_question(const struct rpc_verb *verb);
+
 /* "look", "change" or "job". */
 const char *rpc_class_name(enum rpc_class class);
 

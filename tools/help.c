@@ -161,6 +161,9 @@ void help_verb(FILE *f, const struct rpc_verb *verb)
 			fputc('\n', f);
 		print_line(f, left, help);
 	}
+	if (rpc_verb_question(verb))
+		fprintf(f, "\nAsks on a terminal, and wants --yes elsewhere. %s\n",
+			rpc_verb_question(verb));
 	fprintf(f, "\nAnswers %s:\n", verb->shape == RPC_LIST ? "a list of" : "with");
 	while ((field = rpc_field_next(verb->id, field)))
 		print_line(f, field->name, field->help);
@@ -200,6 +203,15 @@ static void manual_arg(FILE *f, const struct rpc_arg *arg)
 	fputs(".\n", f);
 }
 
+static void manual_question(FILE *f, const struct rpc_verb *verb)
+{
+	if (!rpc_verb_question(verb))
+		return;
+	fputs("Asks on a terminal, and wants\n.Fl y\nelsewhere.\n", f);
+	print_mdoc(f, rpc_verb_question(verb));
+	fputc('\n', f);
+}
+
 void help_manual(FILE *f)
 {
 	for (unsigned i = 0; i < RPC_VERB_COUNT; i++) {
@@ -212,6 +224,7 @@ void help_manual(FILE *f)
 		fputs(*usage ? "\n.Pp\n" : ".Pp\n", f);
 		print_mdoc(f, verb->help);
 		fputs(".\n", f);
+		manual_question(f, verb);
 		if (!rpc_arg_next(verb->id, NULL))
 			continue;
 		fputs(".Bl -tag -width Ds -compact\n", f);
@@ -370,6 +383,8 @@ void help_schema(FILE *f)
 		struct jval *one = jval_object();
 
 		jval_set_text(one, "description", verb->help);
+		if (rpc_verb_question(verb))
+			jval_set_text(one, "question", rpc_verb_question(verb));
 		jval_set(one, "params", params_schema(verb));
 		jval_set(one, "result", result_schema(verb));
 		jval_set(all, verb->words, one);

@@ -4,5 +4,5 @@ kura_SOURCES = tools/main.c tools/args.h tools/args.c tools/client.h tools/clien
 	tools/out.c tools/fmt.h tools/fmt.c tools/help.h tools/help.c tools/complete.c tools/job.h tools/job.c
 kura_LDADD = rpc/librpc.a common/libcommon.a $(ISAL_LIBS) $(JANSSON_LIBS)
 
-TESTS += tests/unit/test_tool.py tests/unit/test_verbs.py tests/unit/test_sessions.py
-tests/unit/test_tool.log tests/unit/test_verbs.log tests/unit/test_sessions.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_tool.py tests/unit/test_verbs.py tests/unit/test_sessions.py tests/unit/test_reservation_verbs.py
+tests/unit/test_tool.log tests/unit/test_verbs.log tests/unit/test_sessions.log tests/unit/test_reservation_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)

@@ -82,14 +82,39 @@ static void print_refusal(const struct args *a, const struct reply *reply)
 	}
 }
 
+/* RPC_DONE when a verb that asks is meant: by --yes, or by who sits at the terminal. */
+static enum rpc_exit confirm(const struct args *a)
+{
+	const char *question = rpc_verb_question(a->verb);
+	char answer[8] = "";
+
+	if (!question || a->yes)
+		return RPC_DONE;
+	if (!isatty(STDIN_FILENO)) {
+		fprintf(stderr,
+			"kura: \"%s\" asks whether it is meant, and nobody can answer: %s "
+			"Say --yes\n",
+			a->verb->words, question);
+		return RPC_USAGE;
+	}
+	fprintf(stderr, "kura %s: %s.\n%s\nGo on? [y/N] ", a->verb->words, a->verb->help, question);
+	if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+		return RPC_DONE;
+	fprintf(stderr, "kura: nothing was done\n");
+	return RPC_REFUSED;
+}
+
 static enum rpc_exit ask(const struct args *a)
 {
 	struct out_style style = style_of(a);
 	char why[RPC_WHY_LEN] = "";
 	struct reply reply = { 0 };
 	struct client c;
-	enum rpc_exit exit = client_open(&c, a->socket, why);
+	enum rpc_exit exit = confirm(a);
 
+	if (exit != RPC_DONE)
+		return exit;
+	exit = client_open(&c, a->socket, why);
 	if (exit != RPC_DONE) {
 		client_close(&c);
 		fprintf(stderr, "kura: %s\n", why);

@@ -209,6 +209,7 @@ static void tell_log(struct res_request *req)
 		[RES_OUT_PREEMPT] = "PREEMPT",
 		[RES_OUT_PREEMPT_ABORT] = "PREEMPT AND ABORT",
 		[RES_OUT_REPLACE_LOST] = "REPLACE LOST RESERVATION",
+		[RES_WIPE] = "reservation clear",
 	};
 	const char *name = req->action < own_array_len(names) ? names[req->action] : NULL;
 
@@ -286,7 +287,8 @@ static void home_save(struct res_request *req)
 /* Whether the file has to follow. */
 static bool must_last(const struct res_state *old, const struct res_request *req)
 {
-	return req->action <= RES_OUT_REPLACE_LOST && (old->aptpl || req->next->aptpl || old->lost);
+	return (req->action <= RES_OUT_REPLACE_LOST || req->action == RES_WIPE) &&
+	       (old->aptpl || req->next->aptpl || old->lost);
 }
 
 /* The next in the queue, until one takes its time. */
@@ -428,6 +430,39 @@ const struct scsi_target *res_port_find(const struct scsi_reservation *res, uint
 	}
 	scsi_domain_unlock(res->domain);
 	return found;
+}
+
+/* ---- for the administrator ---- */
+
+struct res_state *scsi_res_copy(struct scsi_domain *domain, const struct vol *vol)
+{
+	const struct scsi_reservation *res;
+	struct res_state *s = NULL;
+
+	scsi_domain_lock(domain);
+	res = find_volume(domain, vol);
+	if (res) {
+		s = res_state_copy(res->state, 0);
+		own_assert(s);
+		s->note_count = 0; /* they are shared */
+	}
+	scsi_domain_unlock(domain);
+	return s;
+}
+
+struct res_request *scsi_res_wipe(struct scsi_domain *domain, const struct vol *vol)
+{
+	struct res_request *req = own_calloc(1, sizeof *req);
+
+	req->action = RES_WIPE;
+	strcpy(req->who.initiator, "administrator");
+	scsi_domain_lock(domain);
+	req->res = find_volume(domain, vol);
+	scsi_domain_unlock(domain);
+	if (req->res)
+		return req;
+	res_request_free(req);
+	return NULL;
 }
 
 /* ---- commands that meet a reservation ---- */

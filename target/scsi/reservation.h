@@ -57,6 +57,7 @@ struct res_state {
 	bool lost;                     /* what was saved cannot be read, SPC-4 5.13.5.3.2 */
 	uint8_t type;                  /* enum res_type */
 	const struct scsi_nexus *spc2; /* who has it by RESERVE; compared, never followed */
+	struct res_nexus spc2_who;     /* its name */
 	unsigned count, note_count;
 	struct res_registrant *reg; /* in the order of registration */
 	struct res_note **note;     /* oldest first */
@@ -78,6 +79,7 @@ enum res_action {
 	RES_SPC2_RELEASE,
 	RES_SPC2_RESET, /* a reset: nobody has it any more */
 	RES_LEAVE,      /* the nexus is lost */
+	RES_WIPE,       /* the administrator wants none of it any more */
 };
 
 /* The parameters of a PERSISTENT RESERVE OUT command. */
@@ -259,6 +261,17 @@ bool scsi_res_leaves(struct scsi_nexus *nexus, void (*then)(void *nexus));
 /* A reset ends what RESERVE has made (SPC-2 5.5.1). True: it has begun, on `loop`, and calls
  * then(arg); false: there is nothing to do. */
 bool scsi_res_reset(struct scsi_lun *lun, struct loop *loop, void (*then)(void *arg), void *arg);
+
+/* ---- for the administrator; on the home loop ---- */
+
+/* A copy of the state that counts, without the unit attentions: free it by res_state_free alone.
+ * NULL: the volume has no unit. Returns owned. */
+struct res_state *scsi_res_copy(struct scsi_domain *domain, const struct vol *vol);
+
+/* A request that ends every registration and reservation of a volume, as CLEAR does (SPC-4
+ * 5.13.11.2.7) but without a key; to be submitted there. NULL: the volume has no unit. Returns
+ * owned. */
+struct res_request *scsi_res_wipe(struct scsi_domain *domain, const struct vol *vol);
 
 /* Ends a task as the result of its request says. */
 void scsi_res_answer(struct scsi_task *task, const struct res_request *req);

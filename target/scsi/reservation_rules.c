@@ -457,12 +457,31 @@ static void apply_spc2(struct change *c, bool reserve)
 		c->changed = c->s->spc2 == nexus; /* SPC-2 7.17: another's is left alone */
 	if (c->changed)
 		c->s->spc2 = reserve ? nexus : NULL;
+	if (c->changed && reserve)
+		c->s->spc2_who = c->req->who;
 }
 
 static void apply_reset(struct change *c)
 {
 	c->changed = c->s->spc2;
 	c->s->spc2 = NULL;
+}
+
+/* As CLEAR, for what RESERVE has made and what was lost as well. */
+static void apply_wipe(struct change *c)
+{
+	struct res_state *s = c->s;
+
+	if (s->spc2)
+		note(c, &s->spc2_who, UA_RESERVATIONS_PREEMPTED);
+	note_others(c, UA_RESERVATIONS_PREEMPTED); /* SPC-4 5.13.11.2.7 */
+	if (s->count || s->lost)
+		registrations_changed(c);
+	c->changed = c->changed || s->spc2;
+	s->count = 0;
+	s->type = RES_NONE;
+	s->spc2 = NULL;
+	s->lost = false;
 }
 
 /* What the nexus was not told waits for it (SAM-5 5.14); what it has reserved by SPC-2 is free. */
@@ -530,6 +549,9 @@ static void apply(struct change *c)
 		break;
 	case RES_LEAVE:
 		apply_leave(c);
+		break;
+	case RES_WIPE:
+		apply_wipe(c);
 		break;
 	default:
 		apply_out(c);

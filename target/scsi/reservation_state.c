@@ -61,6 +61,7 @@ struct res_state *res_state_copy(const struct res_state *old, unsigned more)
 	s->lost = old->lost;
 	s->type = old->type;
 	s->spc2 = old->spc2;
+	s->spc2_who = old->spc2_who;
 	s->count = old->count;
 	for (unsigned i = 0; i < old->count; i++)
 		s->reg[i] = old->reg[i];
