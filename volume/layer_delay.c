@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * layer_delay.c: holds chosen requests for some milliseconds before they go down, each on its loop,
- * in the order of arrival.
+ * in the order of arrival. Like a device that is slow or hangs, it has them for that long, wanted
+ * or not.
  *
  * Options: ms=N (needed), op=read,write (any).
  */

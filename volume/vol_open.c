@@ -179,7 +179,7 @@ static int layers_open(struct vol *vol, struct vol_setup *setup)
 		if (!ops)
 			return vol_refuse(setup, -EINVAL,
 				"volume %s: there is no layer \"%s\"; there are error, delay, "
-				"stats and crypt",
+				"stats, limit and crypt",
 				vol->name, layers[i].kind);
 		setup->options = layers[i].options ? layers[i].options : "";
 		vol->part[i] = part_open(vol, ops, setup);

@@ -37,6 +37,9 @@ struct vol_part_ops {
 	void (*chan_close)(struct vol_chan *chan);
 	/* Takes a request; vol_io_done or vol_io_finish follows, never vol_io_done inside. */
 	void (*submit)(struct vol_chan *chan, struct vol_io *io);
+	/* Layer: some request of this channel is not wanted any more (vol_io.cancelled). Those that
+	 * wait in the layer get -ECANCELED, later. NULL: nothing waits here. */
+	void (*cancel)(struct vol_chan *chan);
 	/* Store: makes it `size` bytes (0: looks again) and says in *now what it is. 0 or -errno.
 	 * Blocks. NULL: -ENOTSUP. */
 	int (*resize)(struct vol_part *part, uint64_t size, uint64_t *now);

@@ -37,6 +37,7 @@ void vol_io_init(struct vol_io *io)
 	io->iov = NULL;
 	io->iovcnt = 0;
 	io->buf = NULL;
+	io->origin = 0;
 	io->extents = NULL;
 	io->extent_max = io->extent_count = 0;
 	io->done = NULL;
@@ -217,6 +218,7 @@ void vol_submit(struct vol_chan *chan, struct vol_io *io)
 	io->bounce = NULL;
 	io->depth = 1;
 	io->extent_count = 0;
+	io->cancelled = false;
 	g->submitting = true;
 	err = guard_verdict(g, io);
 	if (__builtin_expect(err != 0, 0))
@@ -224,6 +226,15 @@ void vol_submit(struct vol_chan *chan, struct vol_io *io)
 	else
 		chan->below->submit(chan->below, io);
 	g->submitting = false;
+}
+
+void vol_cancel(struct vol_chan *chan, struct vol_io *io)
+{
+	own_assert(!chan->part && io->depth && io->chan == chan);
+	__atomic_store_n(&io->cancelled, true, __ATOMIC_RELAXED);
+	for (struct vol_chan *c = chan->below; c; c = c->below)
+		if (c->part->ops->cancel)
+			c->part->ops->cancel(c);
 }
 
 unsigned vol_chan_inflight(const struct vol_chan *chan)

@@ -180,6 +180,7 @@ struct vol_io {
 	const struct loop_buf *buf; /* the data buffer in which the only piece lies, or NULL */
 	struct vol_extent *extents; /* EXTENTS: room for extent_max, filled from the front */
 	unsigned extent_max, extent_count;
+	uint64_t origin; /* who asks: layers are fair between its values; 0: nobody in particular */
 	void (*done)(
 		struct vol_io *io, int res); /* 0 or -errno; exactly once, on the channel's loop */
 	/* -- below: the volume room's, while submitted -- */
@@ -187,6 +188,7 @@ struct vol_io {
 	struct vol_frame frame[VOL_LAYERS_MAX];
 	unsigned depth;          /* frames in use; 0: not submitted */
 	uint64_t began_ns;       /* when it was submitted; 0: it is not timed */
+	bool cancelled;          /* by vol_cancel; atomic */
 	struct vol_chan *chan;   /* top */
 	struct loop_buf *bounce; /* the store's: aligned copy for O_DIRECT */
 	uint64_t scratch[4];     /* the store's */
@@ -205,6 +207,13 @@ void vol_io_init(struct vol_io *io);
  * before the volume was made smaller gets -EIO. Keeps `io` until done.
  */
 void vol_submit(struct vol_chan *chan, struct vol_io *io);
+
+/*
+ * The submitted `io` is not wanted any more: where it waits in a layer it gets -ECANCELED soon and
+ * never reaches the store. A store that has it already carries it out. done() comes in any case,
+ * never inside. On the channel's loop.
+ */
+void vol_cancel(struct vol_chan *chan, struct vol_io *io);
 
 /* Requests of this channel that are not done. */
 unsigned vol_chan_inflight(const struct vol_chan *chan);

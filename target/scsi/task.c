@@ -404,7 +404,11 @@ void scsi_task_abort(struct scsi_task *task)
 		break;
 	case SCSI_OWNER_GETDATA:
 		break;
-	default: /* it is over already, or the volume has it */
+	case SCSI_OWNER_VOLUME: /* it comes back, sooner when it only waits in a layer */
+		if (task->io.depth)
+			vol_cancel(task->chan, &task->io);
+		return;
+	default: /* it is over already */
 		return;
 	}
 	task->owner = SCSI_OWNER_SCSI;
@@ -472,6 +476,7 @@ struct vol_io *scsi_task_io(struct scsi_task *task, enum vol_op op, uint64_t off
 	io->op = op;
 	io->off = off;
 	io->len = len;
+	io->origin = (uintptr_t)task->nexus;
 	io->done = task_io_done;
 	return io;
 }

@@ -31,6 +31,10 @@ static const struct vol_layer_conf layer_crypt_all[] = {
 	{ "error", "count=0" },
 };
 
+/* Slow enough that some wait, and so high that the test is over soon. */
+static const struct vol_layer_conf layer_limit[] = { { "limit",
+	"iops=16K bytes=8G read_iops=12K write_bytes=4G burst_ms=20" } };
+
 const struct store_case store_cases[] = {
 	{ .name = "mem", .store = "mem", .block_size = 512 },
 	{ .name = "mem 4k", .store = "mem", .block_size = 4096 },
@@ -57,6 +61,17 @@ const struct store_case store_cases[] = {
 		.block_size = 512,
 		.layers = layer_all,
 		.layer_count = own_array_len(layer_all) },
+	{ .name = "mem+limit",
+		.store = "mem",
+		.block_size = 512,
+		.layers = layer_limit,
+		.layer_count = own_array_len(layer_limit) },
+	{ .name = "file+limit",
+		.store = "file",
+		.place = PLACE_DISK,
+		.block_size = 512,
+		.layers = layer_limit,
+		.layer_count = own_array_len(layer_limit) },
 	{ .name = "mem+crypt",
 		.store = "mem",
 		.block_size = 512,
