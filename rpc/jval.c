@@ -26,14 +26,28 @@ static struct jval *made(json_t *v)
 	return (struct jval *)v;
 }
 
-struct jval *jval_parse(const char *text, size_t len, char *why, size_t why_len)
+struct jval *jval_parse_at(const char *text, size_t len, size_t *at, char *why, size_t why_len)
 {
 	json_error_t error;
 	json_t *v = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 
-	if (!v)
-		snprintf(why, why_len, "%s at byte %d", error.text, error.position);
+	*at = 0;
+	if (!v) {
+		snprintf(why, why_len, "%s", error.text);
+		*at = error.position > 0 ? (size_t)error.position : 0;
+	}
 	return (struct jval *)v;
+}
+
+struct jval *jval_parse(const char *text, size_t len, char *why, size_t why_len)
+{
+	char what[JSON_ERROR_TEXT_LENGTH];
+	size_t at;
+	struct jval *v = jval_parse_at(text, len, &at, what, sizeof what);
+
+	if (!v)
+		snprintf(why, why_len, "%s at byte %zu", what, at);
+	return v;
 }
 
 char *jval_print(const struct jval *v)

@@ -19,6 +19,9 @@ struct jval;
  * key twice or is nested too deep. Returns owned. */
 struct jval *jval_parse(const char *text, size_t len, char *why, size_t why_len);
 
+/* As jval_parse; *at is the byte at which it went wrong. */
+struct jval *jval_parse_at(const char *text, size_t len, size_t *at, char *why, size_t why_len);
+
 /* The text in one line, without a newline. Returns owned. */
 char *jval_print(const struct jval *v);
 

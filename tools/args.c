@@ -239,7 +239,7 @@ int args_read(struct args *a, int argc, char **argv, char *why)
 	a->words = own_calloc((size_t)argc + 1, sizeof *a->words);
 	err = take_options(a, argc, argv, why);
 	if (err || a->version || !a->word_count || !strcmp(a->words[0], "help") ||
-		!strcmp(a->words[0], "completion"))
+		!strcmp(a->words[0], "completion") || !strcmp(a->words[0], "import-config"))
 		return err;
 	err = find_verb(a, why);
 	return err || a->help ? err : take_arguments(a, why);

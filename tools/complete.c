@@ -39,7 +39,7 @@ static void print_first_words(FILE *f)
 			continue;
 		fprintf(f, " %.*s", (int)n, rpc_verbs[i].words);
 	}
-	fputs(" help completion", f);
+	fputs(" help completion import-config", f);
 }
 
 static void print_second_words(FILE *f, const char *noun, size_t n)

@@ -113,6 +113,8 @@ void help_all(FILE *f)
 		print_verb_line(f, &rpc_verbs[i]);
 	print_line(f, "help [VERB]", "this page, or what a verb takes");
 	print_line(f, "completion bash|zsh|fish", "a script that completes verbs and options");
+	print_line(f, "import-config tgt|lio FILE",
+		"a configuration of another target as one of kura");
 	print_options(f);
 }
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 bin_PROGRAMS += kura
 kura_SOURCES = tools/main.c tools/args.h tools/args.c tools/client.h tools/client.c tools/out.h \
-	tools/out.c tools/fmt.h tools/fmt.c tools/help.h tools/help.c tools/complete.c tools/job.h tools/job.c
-kura_LDADD = rpc/librpc.a common/libcommon.a $(ISAL_LIBS) $(JANSSON_LIBS)
+	tools/out.c tools/fmt.h tools/fmt.c tools/help.h tools/help.c tools/complete.c tools/job.h tools/job.c \
+	tools/blocks.h tools/blocks.c tools/import.h tools/import.c tools/import_tgt.c tools/import_lio.c
+kura_LDADD = rpc/librpc.a config/libconfigkura.a common/libcommon.a $(LIBCONFIG_LIBS) $(ISAL_LIBS) $(JANSSON_LIBS)
 
 TESTS += tests/unit/test_tool.py tests/unit/test_verbs.py tests/unit/test_sessions.py tests/unit/test_reservation_verbs.py
 tests/unit/test_tool.log tests/unit/test_verbs.log tests/unit/test_sessions.log tests/unit/test_reservation_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_import.py
+tests/unit/test_import.log: kurad$(EXEEXT) kura$(EXEEXT)

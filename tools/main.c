@@ -10,6 +10,7 @@
 #include "tools/args.h"
 #include "tools/client.h"
 #include "tools/help.h"
+#include "tools/import.h"
 #include "tools/job.h"
 #include "tools/out.h"
 
@@ -151,6 +152,8 @@ static enum rpc_exit run(const struct args *a)
 		return help(a->words, a->word_count);
 	if (!strcmp(first, "completion"))
 		return completion(a->words + 1, a->word_count - 1);
+	if (!strcmp(first, "import-config"))
+		return import_config(a->words + 1, a->word_count - 1);
 	return ask(a);
 }
 
