@@ -5,6 +5,7 @@
  * Exit status: 0 it ended as asked (or --check found no mistake), 1 it failed, 2 it was called the
  * wrong way.
  */
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/own.h"
 #include "config/config.h"
@@ -113,6 +114,10 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	if (fault_arm(getenv("KURA_FAULT"))) {
+		fprintf(stderr, "kurad: KURA_FAULT names no place of common/fault.def\n");
+		return EXIT_USAGE;
+	}
 	cfg = read_config(o.config, o.run.state_dir);
 	if (!cfg)
 		return EXIT_FAILED;

@@ -23,6 +23,11 @@ tests_store_test_limit_LDADD = $(STORE_TEST_LIBS)
 check_LIBRARIES += tests/store/libpoolrig.a
 tests_store_libpoolrig_a_SOURCES = tests/store/pool_rig.h tests/store/pool_rig.c
 check_PROGRAMS += tests/store/test_pool tests/store/test_pool_faults
+# For tests/vm/pools.py: one verb in a machine.
+noinst_PROGRAMS += tests/store/poolctl
+tests_store_poolctl_SOURCES = tests/store/poolctl.c
+tests_store_poolctl_LDADD = volume/libvolume.a target/loop/libloop.a common/libcommon.a \
+	$(DEVMAPPER_LIBS) $(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS)
 tests_store_test_pool_SOURCES = tests/store/test_pool.c
 tests_store_test_pool_LDADD = tests/store/libpoolrig.a $(STORE_TEST_LIBS)
 tests_store_test_pool_faults_SOURCES = tests/store/test_pool_faults.c

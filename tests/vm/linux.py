@@ -20,8 +20,8 @@ TOOLS = ["open-iscsi", "sg3-utils", "lsscsi", "smartmontools"]
 MODULES = ["virtio_pci", "virtio_net", "virtio_console", "iscsi_tcp", "sd_mod", "sg",
            "scsi_dh_alua", "ext4", "crc32c_generic"]
 OF_THE_HOST = ["mkfs.ext4", "e2fsck", "blkdiscard", "fstrim"]
-# What a machine is made of: packages, modules of the kernel, programs of this machine (by path:
-# where they stand here), and what programs load by name (paths below the packages' root, with wildcards).
+# What a machine is made of: packages, modules of the kernel, programs of this machine (those by
+# path go to /kura), and what programs load by name (paths below the packages' root, with wildcards).
 Kit = collections.namedtuple("Kit", "name tools modules of_the_host loaded")
 PLAIN = Kit("plain", TOOLS, MODULES, OF_THE_HOST, [])
 LIBRARY_FOLDERS = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "lib"]
@@ -111,11 +111,13 @@ class Archive(initrd.Cpio):
             path = path[len(self.root):]
         return path.lstrip("/")
 
-    def program(self, path):
-        if self._inside(path) in self.taken:
+    def program(self, path, name=None):
+        """A program of the cache or of this machine, where it stands there or under a name."""
+        name = name or self._inside(path)
+        if name in self.taken:
             return
-        self.taken.add(self._inside(path))
-        self.file(self._inside(path), path)
+        self.taken.add(name)
+        self.file(name, path)
         done = subprocess.run(["ldd", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, env=self.env, timeout=30, check=False)
         if "not found" in done.stdout:
@@ -139,8 +141,6 @@ def _programs(root):
 
 
 def _of_the_host(name):
-    if os.path.isabs(name):
-        return name
     for folder in ("/usr/sbin/", "/sbin/", "/usr/bin/"):
         if os.path.exists(folder + name):
             return folder + name
@@ -163,7 +163,10 @@ def _initramfs(root, kit):
         for path in sorted(glob.glob(os.path.join(root, pattern))):
             archive.program(path)
     for name in kit.of_the_host:
-        archive.program(_of_the_host(name))
+        if os.path.isabs(name):
+            archive.program(name, "kura/" + os.path.basename(name))
+        else:
+            archive.program(_of_the_host(name))
     folder = glob.glob(os.path.join(root, "lib/modules/*"))[0]
     order = initrd.module_order(folder, kit.modules)
     for path in order:

@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	tests/vm/machine.py \
 	tests/vm/multipath.py \
 	tests/vm/paths.py \
+	tests/vm/pools.py \
 	tests/vm/run.sh \
 	tests/vm/scsitools.py \
 	tests/vm/sessions.py \

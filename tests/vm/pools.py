@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Pools of every kind in a QEMU machine under TCG, with real LVM, dm-thin, XFS and btrfs; prints
+TAP.
+
+The contract test (tests/store/test_pool) runs over each kind, and the test that ends verbs between
+their steps; then kurad itself, in the machine, serves volumes of a thin pool to the machine's own
+initiator, while one is grown, snapshotted and cloned, and the pool is driven full, extended and
+trimmed. Names of parts run only these: pools.py contract faults serve
+"""
+
+import os
+import re
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
+
+import kurad  # noqa: E402
+import linux  # noqa: E402
+import tapout  # noqa: E402
+from machine import Machine, MachineFailed  # noqa: E402
+
+CACHE = os.environ.get("KURA_VM_CACHE") or os.path.join(kurad.ROOT, "build", "vm")
+TREE = os.path.dirname(os.path.abspath(kurad.binary()))
+SECONDS = 280 * float(os.environ.get("KURA_TEST_SLOW", "1"))
+OURS = [os.path.join(TREE, name) for name in
+        ("kurad", "tests/store/test_pool", "tests/store/test_pool_faults", "tests/store/poolctl")]
+KIT = linux.Kit(
+    "pools",
+    linux.TOOLS + ["lvm2", "dmsetup", "thin-provisioning-tools", "xfsprogs", "btrfs-progs"],
+    linux.MODULES + ["virtio_blk", "dm_mod", "dm_thin_pool", "dm_snapshot", "xfs", "btrfs"],
+    linux.OF_THE_HOST + OURS, [])
+DISKS = 1 << 30, 512 << 20, 512 << 20
+# Nothing runs udev there: LVM makes its nodes itself. The disks are its only devices.
+LVM_CONF = """devices { obtain_device_list_from_udev = 0 multipath_component_detection = 0
+  md_component_detection = 0 use_devicesfile = 0 scan_lvs = 0
+  global_filter = [ "a|^/dev/vd.*|", "r|.*|" ] }
+activation { udev_sync = 0 udev_rules = 0 verify_udev_operations = 1 monitoring = 0
+  reserved_memory = 0 reserved_stack = 0 }
+global { use_lvmpolld = 0 }
+backup { backup = 0 archive = 0 }"""
+LVM = "lvs vgs lvcreate lvremove lvextend lvreduce lvrename lvchange lvconvert vgcreate lvmconfig"
+KINDS = {
+    "lvm": "KURA_POOL_KIND=lvm KURA_POOL_VG=vg",
+    "lvm-thin": "KURA_POOL_KIND=lvm-thin KURA_POOL_VG=vg KURA_POOL_THIN=tp",
+    "dir on XFS": "KURA_POOL_BASE=/x",
+    "dir on btrfs": "KURA_POOL_BASE=/b",
+    "dir on tmpfs": "KURA_POOL_BASE=/tmp",
+}
+TARGET = "iqn.2026-11.kura.test:pool"
+CONF = f"""portals = ( {{ address = "127.0.0.1"; port = 3260; }} );
+pools = ( {{ name = "thin"; kind = "lvm-thin"; vg = "vg"; thin_pool = "tp"; }} );
+volumes = ( {{ name = "vm1"; pool = "thin"; }}, {{ name = "vm2"; pool = "thin"; }} );
+targets = ( {{ name = "{TARGET}"; initiators = ( {{ name = "*"; }} );
+  luns = ( {{ lun = 0; volume = "vm1"; }}, {{ lun = 1; volume = "vm2"; }} ); }} );
+"""
+
+
+class PoolMachine(Machine):
+    """A machine with disks of its own."""
+
+    def _command(self, image, fd):
+        command = super()._command(image, fd)
+        command[command.index("-m") + 1] = "1024"
+        for i, size in enumerate(DISKS):
+            path = f"{self.console}.{i}"
+            with open(path, "wb") as disk:
+                disk.truncate(size)
+            command += ["-drive", f"file={path},if=none,id=d{i},format=raw,cache=unsafe",
+                        "-device", f"virtio-blk-pci,drive=d{i}"]
+        return command
+
+    def prepare(self):
+        self.must("mkdir -p /etc/lvm /run/lvm /var/lib/kura")
+        for line in LVM_CONF.splitlines():
+            self.must(f"echo '{line}' >>/etc/lvm/lvm.conf")
+        self.must(f"cd /sbin; for n in {LVM}; do ln -sf $(command -v lvm) $n; done; "
+                  "pdata=$(command -v pdata_tools); for n in thin_check thin_repair thin_dump; do "
+                  "[ -x /usr/sbin/$n ] || ln -s $pdata /usr/sbin/$n; done")
+        self.must("export DM_DISABLE_UDEV=1; vgcreate vg /dev/vda && "
+                  "lvcreate -y --type thin-pool -L 64m -n tp vg")
+        self.must("mkdir /x /b; mkfs.xfs -q -m reflink=1 /dev/vdb && mount -t xfs /dev/vdb /x")
+        self.must("mkfs.btrfs -q /dev/vdc && mount -t btrfs /dev/vdc /b")
+
+    def kura(self, command, seconds=SECONDS):
+        """(status, text) of a command with the environment of LVM without udev."""
+        return self.run("export DM_DISABLE_UDEV=1; " + command, seconds)
+
+    def surely(self, command):
+        return self.must("export DM_DISABLE_UDEV=1; " + command, SECONDS)
+
+
+# --- the contract -----------------------------------------------------------------------------
+
+
+def contract(tap, guest):
+    for name, environment in KINDS.items():
+        begin = time.monotonic()
+        status, text = guest.kura(f"{environment} /kura/test_pool")
+        tap.check(status == 0, f"the contract of pools: {name}", text[-3000:])
+        tap.note(f"{len(re.findall('  OK ', text))} tests, {time.monotonic() - begin:.0f} s")
+
+
+def faults(tap, guest):
+    for name, environment in KINDS.items():
+        begin = time.monotonic()
+        brief = "KURA_POOL_BRIEF=1 " if name.startswith("lvm") else ""
+        status, text = guest.kura(f"{brief}{environment} /kura/test_pool_faults")
+        tap.check(status == 0, f"verbs that die between their steps: {name}", text[-3000:])
+        tap.note(f"{len(re.findall('  OK ', text))} verbs, {time.monotonic() - begin:.0f} s")
+
+
+# --- kurad on a thin pool ---------------------------------------------------------------------
+
+
+def _ctl(guest, words):
+    return guest.surely(f"{KINDS['lvm-thin']} /kura/poolctl {words}")
+
+
+def _start(guest):
+    _ctl(guest, f"create vm1 {64 << 20}")
+    _ctl(guest, f"create vm2 {256 << 20}")
+    for line in CONF.splitlines():
+        guest.must(f"echo '{line}' >>/etc/kura.conf")
+    guest.surely("/kura/kurad -c /etc/kura.conf -s /var/lib/kura -C /run/kurad.sock "
+                 ">/tmp/kurad.log 2>&1 & i=0; while ! grep -q ready /tmp/kurad.log && "
+                 "[ $i -lt 100 ]; do usleep 200000; i=$((i + 1)); done; tail -5 /tmp/kurad.log")
+    guest.must("iscsid")
+    node = f"iscsiadm -m node -T {TARGET} -p 127.0.0.1:3260"
+    guest.must(f"{node} -o new && {node} --login")
+    guest.must("i=0; while [ ! -b /dev/sdb ] && [ $i -lt 100 ]; do usleep 100000; "
+               "i=$((i + 1)); done; [ -b /dev/sdb ]")
+
+
+def _used(guest):
+    return float(guest.surely("lvs --noheadings -o data_percent vg/tp").strip())
+
+
+def _copies(tap, guest):
+    guest.must("mkfs.ext4 -q /dev/sda && mount -t ext4 /dev/sda /mnt && mkdir /mnt/d && cd /mnt/d "
+               "&& for i in 1 2 3 4; do dd if=/dev/urandom of=f$i bs=1M count=2 2>/dev/null; done "
+               "&& sha256sum f* >SUMS && sync")
+    guest.must("(while [ ! -e /tmp/enough ]; do dd if=/dev/zero of=/mnt/busy bs=64k count=64 "
+               "conv=fsync 2>/dev/null; done) >/dev/null 2>&1 &")
+    _ctl(guest, "snapshot vm1 s1")
+    guest.must("touch /tmp/enough; sleep 1")
+    _ctl(guest, "clone s1 c1")
+    status, text = guest.kura("lvchange -ay -K vg/c1; mkdir -p /c && mount -t ext4 /dev/vg/c1 /c "
+                              "&& cd /c/d && sha256sum -c SUMS && cd / && umount /c && "
+                              "e2fsck -fn /dev/vg/c1")
+    tap.check(status == 0, "a clone of a snapshot under writes mounts, and is clean", text)
+    guest.surely("umount /mnt")
+
+
+def _full(tap, guest):
+    status, text = guest.kura("dd if=/dev/urandom of=/dev/sdb bs=1M count=80 oflag=direct")
+    log = guest.must("dmesg | tail -40; grep pool: /tmp/kurad.log; true")
+    tap.check(status != 0 and "No space left" in text, "a full thin pool refuses writes: no space",
+              text + log)
+    tap.check("Space allocation failed write protect" in log, "by DATA PROTECT, 27/07", log)
+    tap.check("pool: full" in log, "kurad says that the pool is full", log)
+    text = guest.must("dd if=/dev/sdb of=/dev/null bs=1M count=8 iflag=direct 2>&1")
+    tap.check("8+0 records out" in text, "reads go on", text)
+    guest.surely("lvextend -L 256m vg/tp")
+    status, text = guest.kura("dd if=/dev/urandom of=/tmp/r bs=1M count=80 2>/dev/null && "
+                              "dd if=/tmp/r of=/dev/sdb bs=1M oflag=direct && "
+                              "echo 3 >/proc/sys/vm/drop_caches; cmp -n 83886080 /tmp/r /dev/sdb")
+    tap.check(status == 0, "after it was extended the same writes succeed, and read back", text)
+    log = guest.must("i=0; while ! grep -q 'room again' /tmp/kurad.log && [ $i -lt 50 ]; do "
+                     "usleep 100000; i=$((i + 1)); done; grep pool: /tmp/kurad.log; true")
+    tap.check("room again" in log, "kurad says that there is room again", log)
+
+
+def serve(tap, guest):
+    _start(guest)
+    _copies(tap, guest)
+    _full(tap, guest)
+    before = _used(guest)
+    guest.must("blkdiscard /dev/sdb && sync")
+    after = _used(guest)
+    tap.check(after < before - 20, "discard gives the extents back", f"{before}% {after}%")
+    tap.note(f"data of the thin pool: {before}% before, {after}% after")
+    text = guest.surely("kill $(pidof kurad) || true; iscsiadm -m node --logout 2>&1; "
+                        "tail -3 /tmp/kurad.log; true")
+    tap.note(text.strip().splitlines()[-1] if text.strip() else "")
+
+
+PARTS = {"contract": contract, "faults": faults, "serve": serve}
+
+
+def play(tap, folder, parts):
+    begin = time.monotonic()
+    try:
+        image = linux.image(os.path.join(CACHE, "linux"), KIT)
+    except (linux.NoMachine, OSError) as error:
+        tap.not_ok("Debian's kernel and tools can be had", str(error))
+        return
+    guest = PoolMachine(image, "pools", folder)
+    try:
+        guest.ready().prepare()
+        tap.note(f"machine up in {time.monotonic() - begin:.1f} s")
+        for part in parts:
+            PARTS[part](tap, guest)
+    except MachineFailed as error:
+        tap.not_ok("the machine does what it is asked", str(error))
+    finally:
+        guest.end()
+    tap.note(f"{time.monotonic() - begin:.1f} s")
+
+
+def main():
+    tap = tapout.Tap()
+    folder = kurad.scratch_folder("kura-vm")
+    try:
+        play(tap, folder, sys.argv[1:] or PARTS)
+    finally:
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+        os.rmdir(folder)
+    return tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
