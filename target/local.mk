@@ -3,13 +3,13 @@ sbin_PROGRAMS += kurad
 kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/server.c target/apply.h target/apply.def \
 	target/apply_guts.h target/apply.c target/apply_plan.c target/apply_report.c \
 	target/storage.h target/storage_guts.h target/storage.c target/ports.c target/change.c \
-	target/errand.h target/errand.c target/server_guts.h target/guests.h target/guests.c target/reserved.h target/reserved.c target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
+	target/errand.h target/errand.c target/server_guts.h target/guests.h target/guests.c target/rest.h target/rest.c target/reserved.h target/reserved.c target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
 	target/listen.c target/watch.h target/watch.c target/notify.h target/notify.c \
 	target/ctl/ctl.h target/ctl/ctl.c target/ctl/rpc.c target/ctl/call.h target/ctl/call.c \
 	target/ctl/job.h target/ctl/job.c target/ctl/verbs.h target/ctl/verbs.c \
 	target/ctl/verb_look.c target/ctl/edit.h target/ctl/edit.c target/ctl/verb_target.c \
 	target/ctl/verb_lun.c target/ctl/verb_host.c target/ctl/verb_portal.c target/ctl/verb_share.c \
-	target/ctl/verb_apply.c target/ctl/verb_session.c target/ctl/verb_reservation.c
+	target/ctl/verb_apply.c target/ctl/verb_rest.c target/ctl/verb_session.c target/ctl/verb_reservation.c
 if HAVE_ISNS
 kurad_SOURCES += target/isns.h target/isns.c target/isns_list.h target/isns_list.c \
 	target/isns_msg.h target/isns_msg.c
@@ -21,7 +21,7 @@ kurad_LDADD = rpc/librpc.a $(KURA_LIBS) $(JANSSON_LIBS)
 # They start the kurad of the same tree.
 TESTS += tests/unit/test_server.py tests/unit/test_fencing.py tests/unit/test_atomic.py tests/unit/test_mcs.py tests/unit/test_apply.py
 tests/unit/test_server.log tests/unit/test_fencing.log tests/unit/test_atomic.log tests/unit/test_mcs.log tests/unit/test_apply.log: kurad$(EXEEXT)
-EXTRA_DIST += tests/lib/initiator.py
+EXTRA_DIST += tests/lib/initiator.py tests/lib/guest.py
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_watch

@@ -14,6 +14,7 @@
 #include "target/apply.h"
 #include "target/ctl/ctl.h"
 #include "target/notify.h"
+#include "target/rest.h"
 #include "target/server.h"
 
 #include <errno.h>
@@ -142,7 +143,7 @@ static void reload(struct server *srv, const char *path, const char *state_dir)
 			log_info("configuration followed", "file=%s steps=%u", path, report.count);
 		apply_report_fini(&report);
 	}
-	notify_ready("Serving");
+	rest_notify(srv);
 }
 
 static void wait_for_end(struct server *srv, const struct run_opts *opts, int signals)
@@ -227,7 +228,7 @@ static int serve(struct server *srv, const struct run_opts *opts, int signals)
 	if (!err) {
 		log_info("kurad ready", "version=%s engine=%s loops=%u", PACKAGE_VERSION,
 			server_engine(srv), server_loops(srv));
-		notify_ready("Serving");
+		rest_notify(srv);
 		wait_for_end(srv, opts, signals);
 	}
 	ctl_stop(ctl);

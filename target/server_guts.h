@@ -40,6 +40,7 @@ struct server {
 	struct storage_flush flush;
 	int over_fd;      /* an eventfd */
 	unsigned running; /* threads; atomic */
+	unsigned rest;    /* enum rest_state of rest.h; atomic */
 	time_t started;   /* monotonic */
 };
 

@@ -341,6 +341,8 @@ static void flush_when_quiet(struct loop_timer *timer)
 	bool quiet = true;
 
 	list_for_each (it, &f->storage->units) {
+		if (f->units_go_on)
+			break;
 		quiet &= scsi_lun_stop(container_of(it, struct storage_unit, node)->scsi);
 	}
 	if (quiet)

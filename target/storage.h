@@ -116,6 +116,7 @@ int storage_sweep(struct storage *s, const struct config *cfg, char *why);
 
 struct storage_flush {
 	void (*done)(struct storage_flush *f); /* on the loop that asked, never inside the call */
+	bool units_go_on;                      /* what units do on their own is left alone */
 	unsigned failed;                       /* volumes that could not be flushed; logged */
 	unsigned left;                         /* flushes under way */
 	struct loop_post post;                 /* brings done */
@@ -124,8 +125,8 @@ struct storage_flush {
 	struct loop *loop;
 };
 
-/* Ends what units do on their own, then flushes every volume that has a cache, on the calling loop.
- * Keeps `f` until done. */
+/* Ends what units do on their own (but for units_go_on), then flushes every volume that has a
+ * cache, on the calling loop. Keeps `f` until done. */
 void storage_flush(struct storage *s, struct loop *loop, struct storage_flush *f);
 
 /* Closes the channels of one loop, on which nothing is in flight; on its thread, or when it does

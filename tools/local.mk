@@ -9,3 +9,5 @@ TESTS += tests/unit/test_tool.py tests/unit/test_verbs.py tests/unit/test_sessio
 tests/unit/test_tool.log tests/unit/test_verbs.log tests/unit/test_sessions.log tests/unit/test_reservation_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_import.py
 tests/unit/test_import.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_drain.py
+tests/unit/test_drain.log: kurad$(EXEEXT) kura$(EXEEXT)

@@ -6,6 +6,7 @@
 #include "common/stat.h"
 #include "kura_config.h"
 #include "target/ctl/job.h"
+#include "target/rest.h"
 #include "volume/layer_stats.h"
 
 #include <stdio.h>
@@ -86,6 +87,7 @@ void verb_status(struct ctl_call *call)
 	for (unsigned i = 0; i < cfg->target_count; i++)
 		jval_append(targets, target_status(&cfg->targets[i]));
 	server_view_end(srv);
+	jval_set_text(out, "state", rest_state_name(rest_state(srv)));
 	jval_set_number(out, "uptime_seconds", server_uptime(srv));
 	jval_set_text(out, "engine", server_engine(srv));
 	jval_set_number(out, "connections", connections);

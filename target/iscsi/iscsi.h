@@ -161,6 +161,9 @@ void iscsi_round_fini(struct iscsi_round *round);
 /* Connections of loop `index`, for choosing the least loaded. Any thread. */
 unsigned iscsi_server_load(const struct iscsi_server *srv, unsigned index);
 
+/* Sessions, with those that end and have commands at a volume still. Any thread. */
+unsigned iscsi_server_sessions(const struct iscsi_server *srv);
+
 /*
  * One more connection, the socket `fd`, is on its way to loop `index` and counts as its own from
  * now on. Returns its place among those that are not logged in, for iscsi_server_adopt; negative

@@ -81,8 +81,6 @@ static void dismiss(struct conn *c, enum iscsi_farewell farewell, uint16_t secon
 {
 	if (farewell == ISCSI_FAREWELL_END) {
 		conn_drop(c, "ended by the administrator");
-	} else if (c->state == CONN_XPT_UP || c->state == CONN_IN_LOGIN) {
-		conn_close(c, "the administrator wants nobody to come in");
 	} else if (c->state == CONN_LOGGED_IN && !c->logout_wanted) {
 		c->logout_wanted = true;
 		conn_ask_logout(c, seconds);
@@ -97,7 +95,7 @@ unsigned iscsi_dismiss(struct iscsi_server *srv, struct loop *loop, uint16_t tsi
 	list_for_each_safe (node, &home_of(srv, loop)->conns) {
 		struct conn *c = container_of(node, struct conn, node);
 
-		if (tsih && (!c->session || c->session->tsih != tsih))
+		if (!c->session || (tsih && c->session->tsih != tsih))
 			continue;
 		count++;
 		if (farewell != ISCSI_FAREWELL_LOOK)

@@ -50,9 +50,8 @@ enum iscsi_farewell {
 };
 
 /*
- * Does that to the session `tsih` on `loop`; 0: to all of them, and logins under way are closed.
- * `seconds`: what is left to log out. Returns how many connections there are that it concerns. On
- * the loop's thread.
+ * Does that to the session `tsih` on `loop`; 0: to all of them. `seconds`: what is left to log out.
+ * Returns how many connections there are that it concerns. On the loop's thread.
  */
 unsigned iscsi_dismiss(struct iscsi_server *srv, struct loop *loop, uint16_t tsih,
 	enum iscsi_farewell farewell, uint16_t seconds);

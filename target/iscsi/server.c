@@ -95,6 +95,11 @@ unsigned iscsi_server_load(const struct iscsi_server *srv, unsigned index)
 	return __atomic_load_n(&srv->loops[index].conn_count, __ATOMIC_RELAXED);
 }
 
+unsigned iscsi_server_sessions(const struct iscsi_server *srv)
+{
+	return __atomic_load_n(&srv->session_total, __ATOMIC_ACQUIRE);
+}
+
 void server_conn_gone(struct iscsi_loop *home)
 {
 	__atomic_sub_fetch(&home->conn_count, 1, __ATOMIC_RELAXED);

@@ -99,3 +99,22 @@ def fits(schema, value, path=""):
         if wrong:
             return wrong
     return ""
+
+
+_schema = {}
+
+
+def ask(kura, verb, *args):
+    """(exit status, answer or sentence) of a verb; an answer is held against its schema."""
+    if not _schema:
+        _schema.update(Tool()("help --schema").json())
+    done = kura.run(*verb.split(), *args, "--json")
+    if done.code:
+        try:
+            return done.code, json.loads(done.err)["message"]
+        except ValueError:
+            return done.code, done.err
+    wrong = fits(_schema[verb]["result"], done.json())
+    if wrong:
+        raise AssertionError(f"{verb}: {wrong}\n{done.out}")
+    return 0, done.json()

@@ -3,7 +3,6 @@
 """Reservations seen and cleared by verbs, while initiators hold them, and over a restart; and the
 question that the tool asks before."""
 
-import json
 import os
 import pty
 import signal
@@ -26,21 +25,7 @@ EXCLUSIVE, WRITERS_ALL = 3, 7
 PREEMPTED = (0x2A, 0x03)
 SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
 tap = tapout.Tap()
-schema = tool.Tool()("help --schema").json()
-
-
-def ask(kura, verb, *args):
-    """(exit status, answer or sentence); answers are held against their schema."""
-    done = kura.run(*verb.split(), *args, "--json")
-    if done.code:
-        try:
-            return done.code, json.loads(done.err)["message"]
-        except ValueError:
-            return done.code, done.err
-    wrong = tool.fits(schema[verb]["result"], done.json())
-    if wrong:
-        raise AssertionError(f"{verb}: {wrong}\n{done.out}")
-    return 0, done.json()
+ask = tool.ask
 
 
 def on_terminal(kura, line, answer):

@@ -4,83 +4,28 @@
 becomes of one that does not listen."""
 
 import ctypes
-import json
 import os
 import signal
-import struct
 import subprocess
 import sys
-import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import kurad  # noqa: E402
 import tapout  # noqa: E402
 import tool  # noqa: E402
-from initiator import Initiator, Lost  # noqa: E402
+from guest import ASK_LOGOUT, DROP_SESSION, Guest, wait_for  # noqa: E402
+from initiator import Initiator  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:sessions"
 HOST = "iqn.2026-11.kura.test:host"
 VOLUMES = [{"name": "a", "store": "mem", "size": "8M"}]
 SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
-ASYNC, LOGOUT_RSP = 0x32, 0x26
-ASK_LOGOUT, DROP_SESSION = 1, 3  # RFC 7143 11.9.1
 tap = tapout.Tap()
-schema = tool.Tool()("help --schema").json()
-
-
-def ask(kura, verb, *args):
-    """(exit status, answer or sentence); answers are held against their schema."""
-    done = kura.run(*verb.split(), *args, "--json")
-    if done.code:
-        try:
-            return done.code, json.loads(done.err)["message"]
-        except ValueError:
-            return done.code, done.err
-    wrong = tool.fits(schema[verb]["result"], done.json())
-    if wrong:
-        raise AssertionError(f"{verb}: {wrong}\n{done.out}")
-    return 0, done.json()
+ask = tool.ask
 
 
 def sessions(kura, *args):
     return ask(kura, "session list", *args)[1]["sessions"]
-
-
-def wait_for(what, seconds=15):
-    """Whether it became true in time."""
-    end = time.monotonic() + seconds * SLOW
-    while not what():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-class Guest(threading.Thread):
-    """A session that listens: it notes the events of asynchronous messages, and logs out when it is
-    asked to, if `polite`."""
-
-    def __init__(self, k, isid, polite=True, name=HOST):
-        super().__init__(daemon=True)
-        self.initiator = Initiator(k.portals[0], TARGET, isid, name)
-        self.polite, self.events, self.logged_out, self.lost = polite, [], False, False
-        self.start()
-
-    def run(self):
-        i = self.initiator
-        try:
-            while True:
-                pdu = i.receive()
-                if pdu.opcode == ASYNC:
-                    self.events.append(pdu.header[36])
-                    if pdu.header[36] == ASK_LOGOUT and self.polite:
-                        i.send(struct.pack(">BB14xIHxxII16x", 0x46, 0x80, 7, 0, i.cmd_sn,
-                                           i.exp_stat_sn))
-                elif pdu.opcode == LOGOUT_RSP:
-                    self.logged_out = True
-        except Lost:
-            self.lost = True
 
 
 def test_look():
@@ -144,7 +89,7 @@ def test_chap():
 def test_close():
     with kurad.Kurad(kurad.one_target(TARGET, VOLUMES, loops=2)) as k:
         kura = tool.Tool(k)
-        polite, rude = Guest(k, 1), Guest(k, 2, polite=False, name=HOST + "2")
+        polite, rude = Guest(k, TARGET, 1), Guest(k, TARGET, 2, polite=False, name=HOST + "2")
         number = {s["initiator"]: str(s["session"]) for s in sessions(kura)}
         code, answer = ask(kura, "session close", number[HOST])
         tap.check(code == 0 and answer["how"] == "logged out" and answer["changed"],
@@ -161,7 +106,7 @@ def test_close():
         tap.check(code == 3, "not twice", text)
         code, answer = ask(kura, "session close", number[HOST], "--if-exists")
         tap.check(code == 0 and answer["changed"] is False, "unless that is fine", str(answer))
-        again = Guest(k, 1)
+        again = Guest(k, TARGET, 1)
         code, answer = ask(kura, "session close", str(sessions(kura)[0]["session"]), "--force")
         tap.check(code == 0 and answer["how"] == "ended" and wait_for(lambda: again.lost) and
                   again.events == [DROP_SESSION], "--force does not ask", str(again.events))
