@@ -27,6 +27,7 @@
 struct verb {
 	const char *name;
 	uint32_t needs; /* enum pool_caps, all of them */
+	bool steps;     /* of several, for a pool of LVM: not over with one of its commands */
 	int (*run)(struct pool_rig *rig);
 };
 
@@ -107,17 +108,17 @@ static int run_wipe(struct pool_rig *rig)
 }
 
 static const struct verb verbs[] = {
-	{ "create", POOL_CAN_MAKE | POOL_CAN_THIN, run_create },
-	{ "create thick", POOL_CAN_MAKE | POOL_CAN_THICK, run_create_thick },
-	{ "grow", POOL_CAN_GROW, run_grow },
-	{ "grow thick", POOL_CAN_GROW | POOL_CAN_THICK, run_grow_thick },
-	{ "shrink", POOL_CAN_SHRINK, run_shrink },
-	{ "rename", POOL_CAN_MAKE, run_rename },
-	{ "snapshot", POOL_CAN_SNAPSHOT, run_snapshot },
-	{ "revert", POOL_CAN_SNAPSHOT, run_revert },
-	{ "clone", POOL_CAN_MAKE, run_clone },
-	{ "delete", POOL_CAN_MAKE, run_delete },
-	{ "wipe", POOL_CAN_MAKE, run_wipe },
+	{ "create", POOL_CAN_MAKE | POOL_CAN_THIN, true, run_create },
+	{ "create thick", POOL_CAN_MAKE | POOL_CAN_THICK, true, run_create_thick },
+	{ "grow", POOL_CAN_GROW, false, run_grow },
+	{ "grow thick", POOL_CAN_GROW | POOL_CAN_THICK, false, run_grow_thick },
+	{ "shrink", POOL_CAN_SHRINK, false, run_shrink },
+	{ "rename", POOL_CAN_MAKE, false, run_rename },
+	{ "snapshot", POOL_CAN_SNAPSHOT, true, run_snapshot },
+	{ "revert", POOL_CAN_SNAPSHOT, false, run_revert },
+	{ "clone", POOL_CAN_MAKE, true, run_clone },
+	{ "delete", POOL_CAN_MAKE, false, run_delete },
+	{ "wipe", POOL_CAN_MAKE, true, run_wipe },
 };
 
 /* ---- what there is before each verb ---- */
@@ -259,7 +260,7 @@ static void verb_test(struct pool_rig *rig, const struct verb *verb)
 	unsigned visits[FAULT_COUNT];
 	struct scene s = { 0 };
 
-	if ((rig->caps & verb->needs) != verb->needs)
+	if ((rig->caps & verb->needs) != verb->needs || (getenv("KURA_POOL_BRIEF") && !verb->steps))
 		skip();
 	scene_make(rig, &s);
 	fault_arm(NULL);

@@ -188,6 +188,8 @@ def serve(tap, guest):
     tap.note(text.strip().splitlines()[-1] if text.strip() else "")
 
 
+# The faults take minutes for each kind of LVM, and run only when they are named.
+USUAL = "contract", "serve"
 PARTS = {"contract": contract, "faults": faults, "serve": serve}
 
 
@@ -215,7 +217,7 @@ def main():
     tap = tapout.Tap()
     folder = kurad.scratch_folder("kura-vm")
     try:
-        play(tap, folder, sys.argv[1:] or PARTS)
+        play(tap, folder, sys.argv[1:] or USUAL)
     finally:
         for name in os.listdir(folder):
             os.unlink(os.path.join(folder, name))
