@@ -83,7 +83,10 @@ static int refusal(struct apply *a)
 		if (step->state != APPLY_REFUSED)
 			continue;
 		snprintf(a->report->why, APPLY_WHY_LEN, "refused: %s%s%s%s", step->text,
-			step->user_count ? "; in use by " : "; that takes what lies behind its end",
+			step->user_count ? "; in use by "
+			: step->kind == APPLY_SHRINK_VOLUME
+				? "; that takes what lies behind its end"
+				: "",
 			step->user_count ? step->users[0] : "",
 			step->user_count > 1 ? " and others" : "");
 		return -EBUSY;
@@ -154,6 +157,22 @@ static void leave_for_restart(struct apply *a)
 	}
 }
 
+static int open_pools(struct apply *a)
+{
+	struct pools *pools = a->srv->storage.pools;
+
+	for (unsigned i = 0; i < a->next->pool_count; i++) {
+		const struct cfg_pool *p = &a->next->pools[i];
+		struct pool *pool = pools_get(pools, p->name);
+		int err = pool ? 0 : pools_open(pools, p, a->report->why, APPLY_WHY_LEN);
+
+		pools_put(pools, pool);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 static int reopen(struct apply *a, const struct cfg_volume *v)
 {
 	struct storage *s = &a->srv->storage;
@@ -198,7 +217,9 @@ static int prepare(struct apply *a, struct listen_set *fresh)
 		snprintf(a->report->why, APPLY_WHY_LEN, "portal %s", text);
 		return err;
 	}
-	err = open_volumes(a);
+	err = open_pools(a);
+	if (!err)
+		err = open_volumes(a);
 	if (!err)
 		err = storage_ports_make(s, a->next, a->report->why);
 	return err ? err : storage_luns_follow(s, a->next, a->report->why);
@@ -228,6 +249,8 @@ static void undo(struct apply *a, struct listen_set *fresh)
 	err = storage_luns_follow(&a->srv->storage, a->srv->cfg, why);
 	if (!err)
 		err = storage_sweep(&a->srv->storage, a->srv->cfg, why);
+	if (!err)
+		pools_sweep(a->srv->storage.pools, a->srv->cfg);
 	if (err)
 		log_error("what was begun is not undone", "%s", why);
 }
@@ -385,7 +408,7 @@ static void mark_late(struct apply_report *report, const char *why)
 		struct apply_step *step = &report->steps[i];
 
 		if (step->kind == APPLY_REMOVE_LUN || step->kind == APPLY_REMOVE_TARGET ||
-			step->kind == APPLY_CLOSE_VOLUME)
+			step->kind == APPLY_CLOSE_VOLUME || step->kind == APPLY_CLOSE_POOL)
 			report_fail(step, why);
 	}
 }
@@ -403,6 +426,8 @@ static void commit(struct apply *a, struct listen_set *fresh)
 	iscsi_catalogue_put(cat);
 	if (storage_sweep(&a->srv->storage, a->next, a->report->why))
 		mark_late(a->report, a->report->why);
+	else
+		pools_sweep(a->srv->storage.pools, a->next);
 	close_portals(a);
 	server_tell_isns(a->srv);
 	mark_done(a->report);
@@ -416,6 +441,8 @@ static int settle(struct apply *a)
 {
 	int err = storage_sweep(&a->srv->storage, a->srv->cfg, a->report->why);
 
+	if (!err)
+		pools_sweep(a->srv->storage.pools, a->srv->cfg);
 	return err ? -EBUSY : 0;
 }
 

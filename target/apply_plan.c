@@ -156,8 +156,11 @@ static void plan_volumes(struct apply *a)
 
 		if (!old)
 			report_add(a->report, APPLY_OPEN_VOLUME, v->name,
-				"volume \"%s\" is opened (%s%s%s)", v->name, v->store,
-				v->path ? " " : "", v->path ? v->path : "");
+				"volume \"%s\" is opened (%s %s)", v->name,
+				v->pool ? "pool" : v->store,
+				v->pool   ? v->pool
+				: v->path ? v->path
+					  : "-");
 		else if (opens_again(old, v))
 			plan_reopen(a, v);
 		else if (old->size != v->size)
@@ -173,6 +176,52 @@ static void plan_closed_volumes(struct apply *a)
 		if (!apply_volume(a->next, name))
 			report_add(a->report, APPLY_CLOSE_VOLUME, name, "volume \"%s\" is closed",
 				name);
+	}
+}
+
+/* ---- pools ---- */
+
+static const struct cfg_pool *find_pool(const struct config *cfg, const char *name)
+{
+	for (unsigned i = 0; i < cfg->pool_count; i++) {
+		if (!strcmp(cfg->pools[i].name, name))
+			return &cfg->pools[i];
+	}
+	return NULL;
+}
+
+static const char *place_of(const struct cfg_pool *p)
+{
+	return p->path ? p->path : p->vg ? p->vg : "";
+}
+
+static void plan_pools(struct apply *a)
+{
+	for (unsigned i = 0; i < a->next->pool_count; i++) {
+		const struct cfg_pool *p = &a->next->pools[i];
+		const struct cfg_pool *old = find_pool(a->srv->cfg, p->name);
+
+		if (!old)
+			report_add(a->report, APPLY_OPEN_POOL, p->name,
+				"pool \"%s\" is opened (%s %s)", p->name, p->kind, place_of(p));
+		else if (!cfg_same_object(CFG_OBJECT_pool, old, p))
+			report_add(a->report, APPLY_CHANGE_POOL, p->name,
+				"pool \"%s\" changes: its volumes are open; restart kurad for "
+				"that, "
+				"or give another name to the new one",
+				p->name)
+				->state = APPLY_REFUSED;
+	}
+}
+
+static void plan_closed_pools(struct apply *a)
+{
+	for (unsigned i = 0; i < a->srv->cfg->pool_count; i++) {
+		const char *name = a->srv->cfg->pools[i].name;
+
+		if (!find_pool(a->next, name))
+			report_add(
+				a->report, APPLY_CLOSE_POOL, name, "pool \"%s\" is closed", name);
 	}
 }
 
@@ -420,7 +469,7 @@ static bool is_among(const char *name, const char *const *names, size_t count)
 
 bool apply_needs_restart(const struct cfg_key *key)
 {
-	static const char *const alive[] = { "portals", "volumes", "targets", "hosts",
+	static const char *const alive[] = { "portals", "pools", "volumes", "targets", "hosts",
 		"discovery_auth" };
 	static const char *const made_once[] = { "loops", "engine", "memory" };
 
@@ -486,6 +535,7 @@ static void plan_sessions(struct apply *a)
 
 void apply_plan(struct apply *a)
 {
+	plan_pools(a);
 	plan_volumes(a);
 	plan_views(a, plan_new_luns);
 	plan_portals(a);
@@ -497,4 +547,5 @@ void apply_plan(struct apply *a)
 	plan_gone_targets(a);
 	plan_gone_portals(a);
 	plan_closed_volumes(a);
+	plan_closed_pools(a);
 }

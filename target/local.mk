@@ -10,11 +10,13 @@ kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/s
 	target/ctl/verb_look.c target/ctl/edit.h target/ctl/edit.c target/ctl/verb_target.c \
 	target/ctl/verb_lun.c target/ctl/verb_host.c target/ctl/verb_portal.c target/ctl/verb_share.c \
 	target/ctl/verb_apply.c target/ctl/verb_rest.c target/ctl/verb_session.c target/ctl/verb_reservation.c
+kurad_SOURCES += target/pools.h target/pools.c target/doing.h target/doing.c target/tend.h target/tend.c \
+	target/ctl/volumes.h target/ctl/volumes.c target/ctl/verb_pool.c target/ctl/verb_volume.c \
+	target/ctl/verb_resize.c
 if HAVE_ISNS
 kurad_SOURCES += target/isns.h target/isns.c target/isns_list.h target/isns_list.c \
 	target/isns_msg.h target/isns_msg.c
 endif
-kurad_SOURCES += target/pools.h target/pools.c
 kurad_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
 kurad_LDADD = rpc/librpc.a $(KURA_LIBS) $(JANSSON_LIBS)
 

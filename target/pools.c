@@ -4,22 +4,30 @@
  */
 #include "target/pools.h"
 
+#include "common/list.h"
 #include "common/log.h"
 #include "common/own.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 struct pools_one {
+	struct list node;
 	struct pool *pool; /* owned */
-	bool full, bad;    /* thin pool: as it was told of last; its watch's */
+	unsigned users;
+	bool full, bad; /* thin pool: as it was told of last; its watch's */
 };
 
 struct pools {
-	unsigned count;
-	struct pools_one each[];
+	char *state_dir;
+	pthread_mutex_t lock; /* of the list, and of the counts of users */
+	struct list all;      /* pools_one.node */
 };
+
+/* ---- what is told of them ---- */
 
 /* Each change is one line. */
 static void told(void *arg, const struct pool_info *info)
@@ -61,50 +69,121 @@ static void log_pool(struct pools_one *one, const struct cfg_pool *cfg)
 		log_warn("pool: not watched", "pool=%s why=\"%s\"", cfg->name, why);
 }
 
-struct pools *pools_open(const struct config *cfg, const char *state_dir, char *why, size_t len)
+/* ---- opening and closing ---- */
+
+struct pools *pools_new(const char *state_dir)
 {
-	struct pools *pools =
-		own_calloc(1, sizeof *pools + cfg->pool_count * sizeof pools->each[0]);
+	struct pools *pools = own_calloc(1, sizeof *pools);
 
-	for (unsigned i = 0; i < cfg->pool_count; i++) {
-		const struct cfg_pool *p = &cfg->pools[i];
-		struct pools_one *one = &pools->each[i];
-		struct pool_conf conf = {
-			.name = p->name,
-			.kind = p->kind,
-			.path = p->path,
-			.vg = p->vg,
-			.thin_pool = p->thin_pool,
-			.state_dir = state_dir,
-			.lvm_config = p->lvm_config,
-			.lvm_devices = p->lvm_devices,
-			.snapshot_percent = p->snapshot_percent,
-		};
-		char text[POOL_WHY_LEN] = "";
-
-		one->pool = pool_open(&conf, text, sizeof text);
-		if (!one->pool) {
-			snprintf(why, len, "%s:%u: %.400s", p->where.file, p->where.line, text);
-			pools_free(pools);
-			return NULL;
-		}
-		pools->count++;
-		log_pool(one, p);
-	}
+	pools->state_dir = own_strdup(state_dir);
+	pthread_mutex_init(&pools->lock, NULL);
+	list_init(&pools->all);
 	return pools;
+}
+
+static void close_one(struct pools_one *one)
+{
+	own_assert(!one->users);
+	list_del(&one->node);
+	pool_close(one->pool);
+	free(one);
 }
 
 void pools_free(struct pools *pools)
 {
-	for (unsigned i = 0; pools && i < pools->count; i++)
-		pool_close(pools->each[i].pool);
+	if (!pools)
+		return;
+	list_for_each_safe (it, &pools->all)
+		close_one(container_of(it, struct pools_one, node));
+	pthread_mutex_destroy(&pools->lock);
+	free(pools->state_dir);
 	free(pools);
 }
 
-struct pool *pools_find(const struct pools *pools, const char *name)
+/* Locked. */
+static struct pools_one *find(const struct pools *pools, const char *name)
 {
-	for (unsigned i = 0; i < pools->count; i++)
-		if (!strcmp(pool_name(pools->each[i].pool), name))
-			return pools->each[i].pool;
+	list_for_each (it, &pools->all) {
+		struct pools_one *one = container_of(it, struct pools_one, node);
+
+		if (!strcmp(pool_name(one->pool), name))
+			return one;
+	}
 	return NULL;
+}
+
+int pools_open(struct pools *pools, const struct cfg_pool *cfg, char *why, size_t len)
+{
+	struct pool_conf conf = {
+		.name = cfg->name,
+		.kind = cfg->kind,
+		.path = cfg->path,
+		.vg = cfg->vg,
+		.thin_pool = cfg->thin_pool,
+		.state_dir = pools->state_dir,
+		.lvm_config = cfg->lvm_config,
+		.lvm_devices = cfg->lvm_devices,
+		.snapshot_percent = cfg->snapshot_percent,
+	};
+	char text[POOL_WHY_LEN] = "";
+	struct pool *pool = pool_open(&conf, text, sizeof text);
+	struct pools_one *one;
+
+	if (!pool) {
+		snprintf(why, len, "%s:%u: %.400s", cfg->where.file, cfg->where.line, text);
+		return -EIO;
+	}
+	one = own_calloc(1, sizeof *one);
+	one->pool = pool;
+	log_pool(one, cfg);
+	pthread_mutex_lock(&pools->lock);
+	list_push(&pools->all, &one->node);
+	pthread_mutex_unlock(&pools->lock);
+	return 0;
+}
+
+static bool is_named(const struct config *cfg, const char *name)
+{
+	for (unsigned i = 0; i < cfg->pool_count; i++) {
+		if (!strcmp(cfg->pools[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+void pools_sweep(struct pools *pools, const struct config *cfg)
+{
+	pthread_mutex_lock(&pools->lock);
+	list_for_each_safe (it, &pools->all) {
+		struct pools_one *one = container_of(it, struct pools_one, node);
+
+		if (one->users || is_named(cfg, pool_name(one->pool)))
+			continue;
+		log_info("pool closed", "pool=%s", pool_name(one->pool));
+		close_one(one);
+	}
+	pthread_mutex_unlock(&pools->lock);
+}
+
+/* ---- using ---- */
+
+struct pool *pools_get(struct pools *pools, const char *name)
+{
+	struct pools_one *one;
+
+	pthread_mutex_lock(&pools->lock);
+	one = find(pools, name);
+	if (one)
+		one->users++;
+	pthread_mutex_unlock(&pools->lock);
+	return one ? one->pool : NULL;
+}
+
+void pools_put(struct pools *pools, struct pool *pool)
+{
+	if (!pool)
+		return;
+	pthread_mutex_lock(&pools->lock);
+	find(pools, pool_name(pool))->users--;
+	pthread_mutex_unlock(&pools->lock);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pools.h: the pools of the configuration, open as long as the server is.
+ * pools.h: the pools of the configuration, open as long as the server serves them, by name.
  *
  * Opening one recovers what an earlier run left half done. Each is told of in the log: what it can,
- * what LVM on this box would do to guests' volume groups, and when a thin pool is full.
+ * what LVM on this box would do to guests' volume groups, and when a thin pool is full. Jobs of
+ * verbs use pools while others come and go, so that users of one are counted.
  */
 #ifndef KURA_TARGET_POOLS_H
 #define KURA_TARGET_POOLS_H
@@ -13,14 +14,24 @@
 
 struct pools;
 
-/* Opens the pools of `cfg`, which is borrowed for the call. NULL with a sentence and the line
- * of the configuration in `why`. Blocks: set-up. Returns owned. */
-struct pools *pools_open(const struct config *cfg, const char *state_dir, char *why, size_t len);
+/* An empty one. Returns owned. */
+struct pools *pools_new(const char *state_dir);
 
-/* Closes them; none of their volumes is open any more. Takes them; NULL is allowed. Blocks. */
+/* Closes them; none of their volumes is open and nobody uses one any more. Takes them; NULL is
+ * allowed. Blocks. */
 void pools_free(struct pools *pools);
 
-/* One of them by its name, borrowed; NULL. Any thread. */
-struct pool *pools_find(const struct pools *pools, const char *name);
+/* Opens one that is not open yet. 0, or -errno with a sentence and the line of the configuration in
+ * `why`. Blocks; one thread at a time opens and sweeps. */
+int pools_open(struct pools *pools, const struct cfg_pool *cfg, char *why, size_t len);
+
+/* Closes those that `cfg` does not name; what somebody uses stays until the next time. Blocks. */
+void pools_sweep(struct pools *pools, const struct config *cfg);
+
+/* One of them by its name, to be used until pools_put; NULL: it is not open. Any thread. */
+struct pool *pools_get(struct pools *pools, const char *name);
+
+/* The opposite; NULL is allowed. Any thread. */
+void pools_put(struct pools *pools, struct pool *pool);
 
 #endif

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/own.h"
 #include "kura_config.h"
+#include "target/doing.h"
 #include "target/isns.h"
 #include "target/notify.h"
 #include "target/offer.h"
@@ -107,9 +108,12 @@ static int open_storage(struct server *srv, const char *state_dir, char *why)
 	int err;
 
 	storage_init(&srv->storage, state_dir, srv->domain, srv->loops, srv->loop_count);
-	srv->storage.pools = pools_open(srv->cfg, state_dir, text, sizeof text);
-	if (!srv->storage.pools)
-		return fail(why, -EIO, "%s", text);
+	for (unsigned i = 0; i < srv->cfg->pool_count; i++) {
+		err = pools_open(srv->storage.pools, &srv->cfg->pools[i], text, sizeof text);
+		if (err)
+			return fail(why, err, "%s", text);
+	}
+	doing_recover(state_dir, srv->cfg, srv->storage.pools);
 	for (unsigned i = 0; i < srv->cfg->volume_count; i++) {
 		if (!storage_volume_open(&srv->storage, &srv->cfg->volumes[i], text))
 			return fail(why, -EIO, "%s", text);

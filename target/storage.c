@@ -20,6 +20,7 @@ void storage_init(struct storage *s, const char *state_dir, struct scsi_domain *
 {
 	*s = (struct storage){ .domain = domain, .loops = loops, .loop_count = n };
 	s->state_dir = own_strdup(state_dir);
+	s->pools = pools_new(state_dir);
 	pthread_mutex_init(&s->lock, NULL);
 	list_init(&s->volumes);
 	list_init(&s->units);
@@ -34,19 +35,15 @@ static enum vol_cache cache_of(const struct cfg_volume *v)
 }
 
 /* A pool says where its volume is, and may know its identity. */
-static int find_in_pool(const struct storage *s, const struct cfg_volume *v,
-	struct pool_place *place, struct vol_conf *conf, char *why)
+static int find_in_pool(struct storage *s, const struct cfg_volume *v, struct pool_place *place,
+	struct vol_conf *conf, char *why)
 {
-	struct pool *pool = s->pools ? pools_find(s->pools, v->pool) : NULL;
+	struct pool *pool = pools_get(s->pools, v->pool);
 	int err;
 
-	if (!pool) {
-		snprintf(why, STORAGE_WHY_LEN,
-			"pool %s is not open; pools are opened when kurad starts: restart it",
-			v->pool);
-		return -ENOENT;
-	}
+	own_assert(pool);
 	err = pool_resolve(pool, v->name, place, why, STORAGE_WHY_LEN);
+	pools_put(s->pools, pool);
 	if (err)
 		return err;
 	conf->store = place->store;
@@ -59,7 +56,7 @@ static int find_in_pool(const struct storage *s, const struct cfg_volume *v,
 	return 0;
 }
 
-static struct vol *open_volume(const struct storage *s, const struct cfg_volume *v, char *why)
+static struct vol *open_volume(struct storage *s, const struct cfg_volume *v, char *why)
 {
 	struct pool_place place;
 	struct vol_layer_conf layers[CFG_LAYERS_MAX] = { 0 };
@@ -385,8 +382,8 @@ void storage_close(struct storage *s)
 		storage_unit_free(s, container_of(it, struct storage_unit, node));
 	list_for_each_safe (it, &s->volumes)
 		storage_volume_free(s, container_of(it, struct storage_volume, node));
-	pthread_mutex_destroy(&s->lock);
 	pools_free(s->pools);
+	pthread_mutex_destroy(&s->lock);
 	free(s->state_dir);
 	*s = (struct storage){ 0 };
 }

@@ -60,7 +60,7 @@ struct storage {
 	struct loop *const *loops;  /* borrowed */
 	unsigned loop_count;
 	char *state_dir;
-	struct pools *pools;  /* where volumes may be; owned, or NULL */
+	struct pools *pools;  /* owned */
 	bool running;         /* the loops do; changes go by them */
 	pthread_mutex_t lock; /* of `volumes`, for those who look */
 	struct list volumes, units, ports;

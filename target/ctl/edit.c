@@ -4,6 +4,7 @@
  */
 #include "target/ctl/edit.h"
 
+#include "common/fault.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/near.h"
@@ -123,6 +124,15 @@ static bool follow(struct ctl_call *call, struct config *next, unsigned flags)
 	return !err;
 }
 
+static bool follow_written(struct ctl_call *call, struct config *next, unsigned flags)
+{
+	if (!fault_point(FAULT_verb_written))
+		return follow(call, next, flags);
+	ctl_fail(call, RPC_REFUSED, "fault verb_written");
+	cfg_free(next);
+	return false;
+}
+
 bool ctl_commit(struct ctl_call *call, struct config *next, bool force)
 {
 	unsigned flags = force ? APPLY_FORCE : 0;
@@ -141,7 +151,7 @@ bool ctl_commit(struct ctl_call *call, struct config *next, bool force)
 			"user of kurad",
 			next->managed, strerror(-err));
 		cfg_free(next);
-	} else if (!follow(call, next, flags)) {
+	} else if (!follow_written(call, next, flags)) {
 		err = -EIO;
 		if (write_managed(before))
 			log_error("control: the managed file names what is not served",

@@ -65,12 +65,11 @@ static bool naa_from_hex(struct scsi_lun *lun, const char *hex)
 }
 
 /* SPC-4 7.8.6.6.4: NAA 3h, locally assigned; 60 bits of the UUID, which was made at random. */
-static void naa_from_uuid(struct scsi_lun *lun)
+void scsi_naa_from_uuid(const uint8_t *uuid, uint8_t *naa)
 {
-	lun->naa_len = 8;
-	for (unsigned i = 0; i < 8; i++)
-		lun->naa[i] = lun->info.uuid[i] ^ lun->info.uuid[i + 8];
-	lun->naa[0] = (uint8_t)(0x30 | (lun->naa[0] & 0x0f));
+	for (unsigned i = 0; i < SCSI_NAA_LEN; i++)
+		naa[i] = uuid[i] ^ uuid[i + 8];
+	naa[0] = (uint8_t)(0x30 | (naa[0] & 0x0f));
 }
 
 static void set_geometry(struct scsi_lun *lun)
@@ -134,8 +133,10 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 	set_padded(lun->product, sizeof lun->product, conf->product);
 	set_padded(lun->revision, sizeof lun->revision, conf->revision);
 	set_serial(lun, conf->serial);
-	if (!conf->naa || !naa_from_hex(lun, conf->naa))
-		naa_from_uuid(lun);
+	if (!conf->naa || !naa_from_hex(lun, conf->naa)) {
+		lun->naa_len = SCSI_NAA_LEN;
+		scsi_naa_from_uuid(lun->info.uuid, lun->naa);
+	}
 	set_modes(lun, conf->state_dir);
 	scsi_orwrite_reset(lun);
 	join_units(lun);

@@ -40,6 +40,11 @@ void scsi_lun_close(struct scsi_lun *lun, struct loop *loop);
  * closes a channel meanwhile. Any thread. */
 bool scsi_lun_stop(struct scsi_lun *lun);
 
+#define SCSI_NAA_LEN 8
+
+/* The NAA identifier of a volume without one by hand: SCSI_NAA_LEN bytes. Any thread. */
+void scsi_naa_from_uuid(const uint8_t *uuid, uint8_t *naa);
+
 /* The volume, borrowed. Any thread. */
 struct vol *scsi_lun_vol(const struct scsi_lun *lun);
 

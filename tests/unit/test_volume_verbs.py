@@ -1,0 +1,331 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs of pools and volumes: from nothing to a LUN that other people's clients use, growing under
+I/O, and each verb killed at each of its steps: what a restart finds is the old or the new state."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import kurad  # noqa: E402
+import tapout  # noqa: E402
+import tool  # noqa: E402
+from initiator import GOOD, Initiator, write10  # noqa: E402
+
+HOST = "iqn.2026-11.kura.test:host"
+SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
+MIB = 1 << 20
+EMPTY = kurad.config_text({"portals": [{"address": "127.0.0.1", "port": 0}]})
+POOLED = EMPTY + kurad.config_text({"pools": [{"name": "p", "kind": "dir",
+                                               "path": "@SCRATCH@/pool"}]})
+tap = tapout.Tap()
+schema = tool.Tool()("help --schema").json()
+
+
+class Box(kurad.Kurad):
+    """A kurad with the tool for it; every answer is held against its schema."""
+
+    def __init__(self, text=POOLED, **more):
+        super().__init__(text, **more)
+        os.makedirs(self.path("pool"))
+        self.tool = tool.Tool(self)
+
+    def ask(self, line):
+        """(exit status, answer or sentence)"""
+        verb = next(v for v in sorted(schema, key=len, reverse=True)
+                    if line == v or line.startswith(v + " "))
+        done = self.tool.run(*line.split(), "--json")
+        if done.code:
+            try:
+                return done.code, json.loads(done.err)["message"]
+            except (ValueError, KeyError):
+                return done.code, done.err
+        wrong = tool.fits(schema[verb]["result"], done.json())
+        if wrong:
+            raise AssertionError(f"{verb}: {wrong}\n{done.out}")
+        return 0, done.json()
+
+    def must(self, line):
+        code, answer = self.ask(line)
+        if code:
+            raise AssertionError(f"kura {line}: exit {code}: {answer}\n{self.log_tail()}")
+        return answer
+
+    def done(self, name, line, **members):
+        code, answer = self.ask(line)
+        tap.check(code == 0 and all(answer.get(k) == v for k, v in members.items()), name,
+                  f"exit {code}: {answer}")
+        return answer
+
+    def refused(self, name, code, text, line):
+        got, answer = self.ask(line)
+        tap.check(got == code and text in str(answer), name, f"exit {got}: {answer}")
+
+    def state(self):
+        """Everything that a verb may change: what is served, what is written, what is there."""
+        volumes = [(v["volume"], v["size"], v["uuid"], v["mapped"])
+                   for v in self.must("volume list --all")["volumes"]]
+        with open(self.path("state/managed.conf"), encoding="utf-8") as f:
+            written = f.read()
+        return sorted(volumes), written, sorted(os.listdir(self.path("pool")))
+
+
+def run(*args):
+    done = subprocess.run(args, capture_output=True, encoding="latin-1",
+                          timeout=60 * SLOW, check=False)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def share(box, volume):
+    """The URL of a volume that the host may use from now on."""
+    target = box.must(f"share {volume} --to {HOST}")["target"]
+    return target, f"iscsi://{box.address}/{target}/0"
+
+
+# --- from nothing ---------------------------------------------------------------------------
+
+
+def test_pools():
+    with Box(EMPTY) as box:
+        box.refused("no volume without a pool", 2, "kura pool add", "volume create a --size 1M")
+        box.refused("a directory needs a path", 1, "path", "pool add q --kind dir")
+        box.refused("a kind that is none", 2, "did you mean \"dir\"", "pool add q --kind dirr --path /x")
+        box.refused("a folder that cannot be made", 1, "cannot be made",
+                    f"pool add q --kind dir --path {box.path('a/b/c')}")
+        tap.check(not box.must("pool list")["pools"], "nothing of it is left")
+        path = box.path("new")
+        box.done("a pool is added, its directory made", f"pool add q --kind dir --path {path}",
+                 changed=True)
+        box.done("again is fine if said so", f"pool add q --kind dir --path {path} --if-not-exists",
+                 changed=False)
+        box.refused("and is not else", 6, "there is one", f"pool add q --kind dir --path {path}")
+        box.refused("nor by another name", 1, "pool", f"pool add r --kind dir --path {path}")
+        answer = box.done("show", "pool show q", kind="dir", path=path, state="ok")
+        tap.check("make" in answer["can"] and answer["size"] > 0, "says what it can", str(answer))
+        box.must("volume create a --size 1M")
+        box.refused("a pool with volumes stays", 4, "\"a\"", "pool remove q")
+        box.restart()
+        tap.check([p["pool"] for p in box.must("pool list")["pools"]] == ["q"],
+                  "it is there after a restart")
+        box.must("volume forget a")
+        box.done("without them it goes", "pool remove q", changed=True)
+        box.refused("once", 3, "there is none", "pool remove q")
+        box.done("unless that is fine", "pool remove q --if-exists", changed=False)
+        answer = box.done("it comes back with its volumes",
+                          f"pool import q --kind dir --path {path}", volumes=1)
+        tap.check(box.must("volume show a")["pool"] == "q", "that can be used at once")
+
+
+def test_create():
+    with Box() as box:
+        answer = box.done("a volume is made", "volume create a --size 8M", volume="a", pool="p",
+                          size=8 * MIB)
+        box.refused("once", 6, "there is one", "volume create a --size 8M")
+        box.done("unless that is fine", "volume create a --size 8M --if-not-exists", changed=False)
+        box.refused("a size that is none", 2, "size", "volume create b --size 8Q")
+        box.refused("no whole blocks", 2, "block size", "volume create b --size 1000")
+        box.refused("a pool that is none", 3, "there is none", "volume create b --size 1M --pool x")
+        box.refused("thin and thick", 2, "only be one", "volume create b --size 1M --thin --thick")
+        box.must("volume create thick --size 2M --thick")
+        answer = box.must("volume show thick")
+        tap.check(answer["allocated"] >= 2 * MIB and not answer["thin"], "thick has its space",
+                  str(answer))
+        box.must("volume create wide --size 4M --block-size 4096")
+        target, url = share(box, "a")
+        shown = box.must("volume show a")
+        tap.check(shown["mapped"] == [f"{target} LUN 0"] and not shown["users"], "show says where",
+                  str(shown))
+        ok, text = run("iscsi-inq", "-e", "1", "-c", "131", "-i", HOST, url)
+        tap.check(ok and bytes.fromhex(shown["naa"]).decode("latin-1") in text, "and what it is called",
+                  shown["naa"] + "\n" + text)
+        ok, text = run("qemu-img", "info", "--image-opts", "driver=iscsi,transport=tcp,"
+                       f"portal={box.address},target={target},lun=0,initiator-name={HOST}")
+        tap.check(ok and "8 MiB" in text, "QEMU sees its size", text)
+        box.restart()
+        again = box.must("volume show a")
+        tap.check(again["uuid"] == shown["uuid"] and again["mapped"] == shown["mapped"],
+                  "and all of it is there after a restart", str(again))
+
+
+def test_delete():
+    with Box() as box:
+        box.must("volume create a --size 4M")
+        target, _url = share(box, "a")
+        host = Initiator(box.portals[0], target, isid=1, name=HOST)
+        box.refused("a volume in use stays", 4, HOST, "volume delete a")
+        tap.check(box.must("volume show a")["users"] == [HOST], "show says who uses it")
+        box.refused("and is not renamed", 4, target, "volume rename a b")
+        box.refused("nor made smaller", 4, target, "volume shrink a 1M --force")
+        box.done("by force it goes", "volume delete a --force --wipe", changed=True)
+        tap.check(not os.listdir(box.path("pool")), "with its bytes",
+                  str(os.listdir(box.path("pool"))))
+        host.close()
+        box.refused("once", 3, "there is none", "volume delete a")
+        box.done("unless that is fine", "volume delete a --if-exists", changed=False)
+        box.must("volume create b --size 4M")
+        uuid = box.must("volume show b")["uuid"]
+        box.done("rename", "volume rename b c", volume="c")
+        tap.check(box.must("volume show c")["uuid"] == uuid, "keeps its identity")
+        box.refused("a size that loses bytes", 2, "--force", "volume shrink c 2M")
+        box.done("shrink", "volume shrink c -2M --force", size=2 * MIB)
+        box.refused("larger is not smaller", 2, "less", "volume shrink c 8M --force")
+        box.done("forget", "volume forget c", changed=True)
+        tap.check(not box.must("volume list")["volumes"], "is not served")
+        tap.check([v["volume"] for v in box.must("volume list --all")["volumes"]] == ["c"],
+                  "but in its pool")
+        box.done("adopt", "volume adopt c", changed=True)
+        tap.check(box.must("volume show c")["uuid"] == uuid, "is the same again")
+        with open(box.path("pool/found"), "wb") as f:
+            f.truncate(MIB)
+        box.done("a file is adopted", "volume adopt found", changed=True)
+
+
+def test_human():
+    text = POOLED + kurad.config_text({"volumes": [{"name": "h", "store": "mem", "size": "4M"}]})
+    with Box(text) as box:
+        for line in ("volume grow h 8M", "volume rename h i", "volume delete h", "pool remove p"):
+            box.refused(f"{line}: the file's", 1, box.config_path, line)
+
+
+# --- growing under I/O ----------------------------------------------------------------------
+
+
+class Writer(threading.Thread):
+    """Writes the first MiB again and again until it is told to stop; counts, and notes errors."""
+
+    def __init__(self, box, target):
+        super().__init__()
+        self.session = Initiator(box.portals[0], target, isid=9, name=HOST)
+        self.count, self.wrong, self.told = 0, "", []
+        self.ending = False
+
+    def run(self):
+        while not self.ending and not self.wrong:
+            status, sense, _data = self.session.command(
+                write10(self.count % 256 * 8, 8), write=bytes([self.count % 256]) * 4096)
+            if status != GOOD:
+                self.told.append(sense)
+            self.count += status == GOOD
+            if len(self.told) > 20:
+                self.wrong = str(self.told)
+
+    def stop(self):
+        self.ending = True
+        self.join()
+        self.session.close()
+
+
+def test_grow():
+    with Box() as box:
+        box.must("volume create a --size 8M")
+        target, url = share(box, "a")
+        writer = Writer(box, target)
+        writer.start()
+        box.done("a volume grows under I/O", "volume grow a +8M", size=16 * MIB)
+        before = writer.count
+        box.done("to what it has", "volume grow a 16M", changed=False)
+        box.refused("less is not larger", 2, "more", "volume grow a 1M")
+        box.refused("no size", 2, "is no size", "volume grow a +x")
+        while writer.count < before + 50 and writer.is_alive() and not writer.wrong:
+            pass
+        writer.stop()
+        tap.check(writer.count > before and writer.told.count((6, 0x2A, 0x09)) == 1
+                  and len(writer.told) <= 2, "its writer is told once (2A/09) and goes on",
+                  f"{writer.count} {writer.told}")
+        ok, text = run("iscsi-readcapacity16", "-i", HOST, url)
+        tap.check(ok and "16777216" in text.replace("\n", " "), "others see the size", text)
+        box.restart()
+        tap.check(box.must("volume show a")["size"] == 16 * MIB, "also after a restart")
+
+
+# --- kill -9 at each step -------------------------------------------------------------------
+
+# verb: what is there before, and at which points it can be killed
+STEPS = {
+    "volume create new --size 4M": ("pool_made", "pool_committed", "verb_noted", "verb_pool_done",
+                                    "verb_written", "verb_followed"),
+    "volume delete old": ("verb_noted", "verb_written", "verb_followed", "pool_unlisted",
+                          "pool_hidden", "pool_erased"),
+    "volume delete old --wipe": ("verb_followed", "pool_unlisted", "pool_wiped"),
+    "volume rename old new": ("verb_noted", "pool_move_begun", "pool_moved", "pool_move_done",
+                              "verb_pool_done", "verb_written", "verb_followed"),
+    "volume grow old 8M": ("pool_resized",),
+    "volume shrink old 1M --force": ("pool_resized",),
+    "volume forget old": ("verb_written", "verb_followed"),
+}
+
+
+def one_step(line, point):
+    """What a restart finds after a kill at a point: old, new, or what else there is."""
+    box = Box()
+    try:
+        box.start()
+        box.must("volume create old --size 4M")
+        old = box.state()
+        box.end()
+        box.env["KURA_FAULT"] = point
+        box.start()
+        box.ask(line)
+        box.process.wait(20 * SLOW)
+        box.process = None
+        del box.env["KURA_FAULT"]
+        box.start()
+        after = box.state()
+        left = os.listdir(box.path("state/doing")) if os.path.isdir(box.path("state/doing")) else []
+        box.ask(line)  # says no, or does it now
+        new = box.state()
+        box.end()
+        same = [norm(s) for s in (old, after, new)]
+        if left:
+            return f"notes are left: {left}"
+        return "" if same[1] in (same[0], same[2]) else f"{same[1]}\nis neither {same[0]}\nnor {same[2]}"
+    finally:
+        box.cleanup()
+
+
+def norm(state):
+    """A state without what is different each time: identities that are made new."""
+    volumes, written, files = state
+    return ([(name, size, mapped) for name, size, _uuid, mapped in volumes],
+            [line.strip() for line in written.splitlines() if "=" in line], files)
+
+
+def test_kill():
+    for line, points in STEPS.items():
+        wrong = []
+        for point in points:
+            try:
+                said = one_step(line, point)
+            except subprocess.TimeoutExpired:
+                said = "it was not killed there"
+            if said:
+                wrong.append(f"{point}: {said}")
+        tap.check(not wrong, f"{line.split(' --')[0]}: killed at {len(points)} steps, old or new",
+                  "\n".join(wrong))
+
+
+def test_fail():
+    for point in ("verb_noted", "verb_pool_done", "verb_written"):
+        with Box(env={"KURA_FAULT": point + "=fail"}) as box:
+            code, _answer = box.ask("volume create new --size 4M")
+            tap.check(code == 1 and not box.must("volume list --all")["volumes"]
+                      and not os.listdir(box.path("pool"))
+                      and not os.listdir(box.path("state/doing")),
+                      f"create, when {point} fails: nothing is left")
+            box.done("and it can be said again", "volume create new --size 4M", changed=True)
+
+
+def main():
+    if not shutil.which("qemu-img") or not shutil.which("iscsi-inq"):
+        tap.skip("verbs of volumes", "qemu-img and libiscsi's tools are not here")
+        return tap.done()
+    for test in (test_pools, test_create, test_delete, test_human, test_grow, test_kill, test_fail):
+        test()
+    return tap.done()
+
+
+sys.exit(main())
