@@ -6,6 +6,7 @@
  * What can fail at open: a path of another kind, a lock held, a size that does not fit, O_DIRECT on
  * a filesystem without it; each is refused with a sentence. Later: what the filesystem says.
  */
+#include "volume/holder.h"
 #include "volume/meta.h"
 #include "volume/store_fd.h"
 
@@ -107,6 +108,21 @@ static int file_find(struct file_part *f, struct vol_setup *setup)
 	return 0;
 }
 
+static int refuse_held(const struct file_part *f, struct vol_setup *setup)
+{
+	char holder[64];
+
+	holder_name(f->fd.fd, holder, sizeof holder);
+	if (*holder)
+		return vol_refuse(setup, -EBUSY,
+			"%s: the file is in use by %s; a disk has one owner, so end that first",
+			setup->conf->path, holder);
+	return vol_refuse(setup, -EBUSY,
+		"%s: the file is in use, by another program or by another volume of this "
+		"configuration (perhaps under another name); a disk has one owner",
+		setup->conf->path);
+}
+
 /* Locks of the open file description: a second volume of this process is refused, too. */
 static int file_lock(struct file_part *f, struct vol_setup *setup)
 {
@@ -115,10 +131,7 @@ static int file_lock(struct file_part *f, struct vol_setup *setup)
 	if (fcntl(f->fd.fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
-		return vol_refuse(setup, -EBUSY,
-			"%s: the file is in use, by another program or by another volume of this "
-			"configuration (perhaps under another name); a disk has one owner",
-			setup->conf->path);
+		return refuse_held(f, setup);
 	return refuse_errno(setup, "cannot lock the file",
 		"put it on a filesystem that knows locks of open files");
 }

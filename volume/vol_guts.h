@@ -8,6 +8,7 @@
 #define KURA_VOLUME_VOL_GUTS_H
 
 #include "volume/counts.h"
+#include "volume/trouble.h"
 #include "volume/vol_store.h"
 
 #include <pthread.h>
@@ -27,6 +28,7 @@ struct vol {
 	pthread_mutex_t count_lock;            /* of the two that follow */
 	struct list counting;                  /* of vol_count_chan.node */
 	struct vol_counts left;                /* by channels that are closed */
+	struct trouble trouble;                /* what the log was told */
 };
 
 /* What a channel counts: one thread writes it, any reads it. */

@@ -74,9 +74,13 @@ static int guard_errno(int res)
 
 static __attribute__((noinline)) int guard_failed(struct guard_chan *g, struct vol_io *io, int res)
 {
+	if (res == -ECANCELED && io->cancelled) /* nobody wanted it, and nothing is wrong */
+		return res;
 	stat_add(STAT_vol_errors, 1);
 	hist_bump(&g->count.counts.errors[io->op], 1);
-	return guard_errno(res);
+	res = guard_errno(res);
+	trouble_tell(&g->vol->trouble, g->vol->name, io, res);
+	return res;
 }
 
 static __attribute__((noinline)) void guard_timed(struct guard_chan *g, const struct vol_io *io)

@@ -47,6 +47,7 @@ void scsi_domain_free(struct scsi_domain *domain)
 	for (unsigned i = 0; i < domain->count; i++) {
 		own_assert(list_empty(&domain->member[i].nexuses));
 		loop_hook_cancel(&domain->member[i].flush);
+		loop_timer_cancel(domain->member[i].loop, &domain->member[i].patience);
 		scsi_fence_fini(&domain->member[i]);
 	}
 	scsi_flows_free(domain->flows);

@@ -48,8 +48,9 @@ struct scsi_everywhere {
 		struct loop_post post;
 		struct scsi_everywhere *e;
 		unsigned index;
-		bool held;        /* scsi_everywhere_hold was called */
-		struct list node; /* the holder's, in scsi_member.held */
+		bool held;         /* scsi_everywhere_hold was called */
+		struct list node;  /* the holder's, in scsi_member.held */
+		uint64_t since_ns; /* the holder's: since when */
 	} hop[SCSI_LOOPS_MAX];
 };
 
@@ -166,13 +167,19 @@ struct scsi_tmf {
 	struct scsi_lun *lun;
 	const struct scsi_map *map; /* TARGET_RESET: the LUNs concerned, borrowed from the target */
 	unsigned reset;             /* units whose reservations have been looked at */
+	bool gave_up;               /* a volume has kept a task for too long; atomic */
 	struct scsi_everywhere everywhere;
 };
+
+/* How long a function waits for what a volume has and does not give back. */
+#define SCSI_TMF_PATIENCE_MS 10000u
 
 /*
  * Carries out a task management function: marks the tasks, waits until none of them can touch the
  * volume any more, raises the unit attentions that SAM-5 5.14 wants on the other nexuses, and calls
- * done, never inside. Keeps `tmf` until done. On the nexus's loop.
+ * done, never inside. When the volume keeps one of them for SCSI_TMF_PATIENCE_MS, the result is
+ * REJECTED: the task may change the volume still, but no status comes of it; ABORT_CHOSEN waits on.
+ * Keeps `tmf` until done. On the nexus's loop.
  */
 void scsi_tmf_submit(struct scsi_tmf *tmf);
 

@@ -142,6 +142,7 @@ void scsi_member_init(struct scsi_member *m, struct scsi_domain *domain, struct 
 	list_init(&m->fences);
 	list_init(&m->spare);
 	loop_hook_init(&m->flush, member_flush);
+	loop_timer_init(&m->patience, scsi_tmf_overdue);
 }
 
 void scsi_task_end(struct scsi_task *task)

@@ -130,6 +130,32 @@ static bool tmf_held(struct scsi_everywhere *e, const struct scsi_member *m)
 	return tmf_waits(tmf_of(e), m);
 }
 
+static void tmf_each(struct scsi_everywhere *e, struct loop *loop);
+
+/* Others wait in the same list, who need the tasks' end, and so does ABORT_CHOSEN. */
+static bool tmf_gives_up(struct scsi_everywhere *e)
+{
+	return e->each == tmf_each && tmf_of(e)->function != SCSI_TMF_ABORT_CHOSEN;
+}
+
+/* The timer is for the one that waits longest. */
+static void tmf_arm(struct scsi_member *m, uint64_t waited_ns)
+{
+	if (!m->patience.due_ns)
+		loop_timer_set(m->loop, &m->patience,
+			SCSI_TMF_PATIENCE_MS - (uint32_t)(waited_ns / 1000000));
+}
+
+static void tmf_hold(struct scsi_everywhere *e, struct scsi_member *m)
+{
+	struct scsi_everywhere_hop *hop = scsi_everywhere_hold(e, m->loop);
+
+	hop->since_ns = loop_now_ns(m->loop);
+	list_push(&m->held, &hop->node);
+	if (tmf_gives_up(e))
+		tmf_arm(m, 0);
+}
+
 static void tmf_each(struct scsi_everywhere *e, struct loop *loop)
 {
 	struct scsi_tmf *tmf = tmf_of(e);
@@ -142,7 +168,30 @@ static void tmf_each(struct scsi_everywhere *e, struct loop *loop)
 		tmf_attend(tmf, nexus);
 	}
 	if (tmf_waits(tmf, m))
-		list_push(&m->held, &scsi_everywhere_hold(e, loop)->node);
+		tmf_hold(e, m);
+}
+
+/* A volume that hangs must not keep who asks waiting for ever: RFC 7143 11.6.1, "Function
+ * rejected", by which an initiator goes on to the next means that it has. */
+void scsi_tmf_overdue(struct loop_timer *timer)
+{
+	struct scsi_member *m = container_of(timer, struct scsi_member, patience);
+	uint64_t now = loop_now_ns(m->loop);
+
+	list_for_each_safe (it, &m->held) {
+		struct scsi_everywhere_hop *hop =
+			container_of(it, struct scsi_everywhere_hop, node);
+
+		if (!tmf_gives_up(hop->e))
+			continue;
+		if (now - hop->since_ns < SCSI_TMF_PATIENCE_MS * 1000000ull) {
+			tmf_arm(m, now - hop->since_ns);
+			continue;
+		}
+		list_del(it);
+		__atomic_store_n(&tmf_of(hop->e)->gave_up, true, __ATOMIC_RELAXED);
+		scsi_everywhere_ready(hop);
+	}
 }
 
 void scsi_tmf_recheck(struct scsi_member *m)
@@ -183,7 +232,11 @@ static void tmf_end(void *arg)
 
 static void tmf_done(struct scsi_everywhere *e)
 {
-	tmf_end(tmf_of(e));
+	struct scsi_tmf *tmf = tmf_of(e);
+
+	if (__atomic_load_n(&tmf->gave_up, __ATOMIC_RELAXED))
+		tmf->result = SCSI_TMF_REJECTED;
+	tmf_end(tmf);
 }
 
 static void tmf_nothing(struct scsi_everywhere *e, struct loop *loop)
@@ -256,6 +309,7 @@ void scsi_tmf_submit(struct scsi_tmf *tmf)
 	tmf->everywhere.waits = tmf_held;
 	tmf->everywhere.done = tmf_done;
 	tmf->reset = 0;
+	tmf->gave_up = false;
 	scsi_everywhere_from(
 		nexus->domain, nexus->loop, &tmf->everywhere, !tmf_reaches_others(tmf));
 }

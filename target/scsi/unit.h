@@ -113,13 +113,14 @@ struct scsi_member {
 	struct scsi_domain *domain;
 	struct loop *loop;
 	unsigned index;
-	unsigned inside;        /* depth of calls from ports: nothing may be given back now */
-	struct list nexuses;    /* scsi_nexus.node */
-	struct list finished;   /* scsi_task.finished: for the end of the turn */
-	struct loop_hook flush; /* gives them back */
-	struct list held;       /* scsi_everywhere_hop.node: task management that waits */
-	struct list fences;     /* scsi_fence.all: made for this loop's tasks */
-	struct list spare;      /* scsi_fence.node: of them, not in use */
+	unsigned inside;            /* depth of calls from ports: nothing may be given back now */
+	struct list nexuses;        /* scsi_nexus.node */
+	struct list finished;       /* scsi_task.finished: for the end of the turn */
+	struct loop_hook flush;     /* gives them back */
+	struct list held;           /* scsi_everywhere_hop.node: task management that waits */
+	struct loop_timer patience; /* for the first of them that gives up */
+	struct list fences;         /* scsi_fence.all: made for this loop's tasks */
+	struct list spare;          /* scsi_fence.node: of them, not in use */
 	struct log_limit log_limit;
 	struct hist latency[2]; /* of some reads and writes on this loop: flow.h */
 };
@@ -214,5 +215,8 @@ void scsi_nexus_task_gone(struct scsi_nexus *nexus);
 
 /* Looks again at the task management functions that wait on this loop. */
 void scsi_tmf_recheck(struct scsi_member *m);
+
+/* scsi_member.patience: those who have waited for too long give up. */
+void scsi_tmf_overdue(struct loop_timer *timer);
 
 #endif

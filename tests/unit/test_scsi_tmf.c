@@ -87,6 +87,37 @@ static void test_abort_task_in_the_volume(void **state)
 	assert_int_equal(attention(tp, 0), 0);
 }
 
+/* A volume that hangs: the answer comes, and the unit is of use for what does not hang. */
+static void test_abort_of_what_hangs(void **state)
+{
+	static const struct tp_conf hangs = { .layer = "delay", .options = "ms=60000 op=read" };
+	TP_BOX(tp) = tp_new(&hangs);
+	struct tmf f = { .tmf.tag = 7 }, r = { .tmf.tag = 0 };
+	TP_CMD(a);
+	TP_CMD(b);
+
+	(void)state;
+	start_read(tp, 0, &a, 7);
+	tp_run(tp);
+	tmf_start(tp, 0, &f, SCSI_TMF_ABORT_TASK);
+	tp_advance(tp, SCSI_TMF_PATIENCE_MS / 2);
+	tmf_start(tp, 1, &r, SCSI_TMF_LUN_RESET);
+	start_write(tp, 0, &b, 8, false);
+	tp_advance(tp, SCSI_TMF_PATIENCE_MS / 2 - 100);
+	assert_int_equal(b.done, 1);
+	assert_int_equal(f.done, 0);
+	tp_advance(tp, 200);
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.tmf.result, SCSI_TMF_REJECTED);
+	assert_int_equal(r.done, 0);
+	tp_advance(tp, SCSI_TMF_PATIENCE_MS / 2);
+	assert_int_equal(r.done, 1);
+	assert_int_equal(r.tmf.result, SCSI_TMF_REJECTED);
+	assert_int_equal(a.done, 0);
+	tp_advance(tp, 60000);
+	assert_aborted(&a); /* no status comes of it */
+}
+
 static void test_abort_task_that_waits_for_data(void **state)
 {
 	TP_BOX(tp) = tp_new(&slow);
@@ -501,6 +532,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_abort_task_in_the_volume),
+		cmocka_unit_test(test_abort_of_what_hangs),
 		cmocka_unit_test(test_abort_task_that_waits_for_data),
 		cmocka_unit_test(test_data_that_crosses_an_abort),
 		cmocka_unit_test(test_abort_task_that_is_over),
