@@ -7,8 +7,8 @@ kura_LDADD = rpc/librpc.a config/libconfigkura.a common/libcommon.a $(LIBCONFIG_
 
 TESTS += tests/unit/test_tool.py tests/unit/test_verbs.py tests/unit/test_sessions.py tests/unit/test_reservation_verbs.py
 tests/unit/test_tool.log tests/unit/test_verbs.log tests/unit/test_sessions.log tests/unit/test_reservation_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)
-TESTS += tests/unit/test_import.py
-tests/unit/test_import.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_import.py tests/unit/test_guides.py
+tests/unit/test_import.log tests/unit/test_guides.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_drain.py
 tests/unit/test_drain.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_volume_verbs.py
