@@ -3,13 +3,13 @@ sbin_PROGRAMS += kurad
 kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/server.c target/apply.h target/apply.def \
 	target/apply_guts.h target/apply.c target/apply_plan.c target/apply_report.c \
 	target/storage.h target/storage_guts.h target/storage.c target/ports.c target/change.c \
-	target/errand.h target/errand.c target/server_guts.h target/guests.h target/guests.c target/rest.h target/rest.c target/reserved.h target/reserved.c target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
+	target/errand.h target/errand.c target/server_guts.h target/guests.h target/guests.c target/check.h target/check.c target/check_box.c target/check_served.c target/rest.h target/rest.c target/reserved.h target/reserved.c target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
 	target/listen.c target/watch.h target/watch.c target/notify.h target/notify.c \
 	target/ctl/ctl.h target/ctl/ctl.c target/ctl/rpc.c target/ctl/call.h target/ctl/call.c \
 	target/ctl/job.h target/ctl/job.c target/ctl/verbs.h target/ctl/verbs.c \
 	target/ctl/verb_look.c target/ctl/edit.h target/ctl/edit.c target/ctl/verb_target.c \
 	target/ctl/verb_lun.c target/ctl/verb_host.c target/ctl/verb_portal.c target/ctl/verb_share.c \
-	target/ctl/verb_apply.c target/ctl/verb_rest.c target/ctl/verb_session.c target/ctl/verb_reservation.c
+	target/ctl/verb_apply.c target/ctl/verb_check.c target/ctl/verb_rest.c target/ctl/verb_session.c target/ctl/verb_reservation.c
 kurad_SOURCES += target/pools.h target/pools.c target/doing.h target/doing.c target/tend.h target/tend.c \
 	target/ctl/volumes.h target/ctl/volumes.c target/ctl/verb_pool.c target/ctl/verb_volume.c \
 	target/ctl/verb_resize.c

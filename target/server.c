@@ -421,6 +421,11 @@ unsigned server_loop_load(const struct server *srv, unsigned loop)
 	return iscsi_server_load(srv->iscsi, loop);
 }
 
+unsigned server_sessions(const struct server *srv)
+{
+	return iscsi_server_sessions(srv->iscsi);
+}
+
 uint64_t server_uptime(const struct server *srv)
 {
 	return (uint64_t)(now_seconds() - srv->started);

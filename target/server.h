@@ -57,6 +57,9 @@ const char *server_engine(const struct server *srv);
 /* The connections of one loop, by its index. */
 unsigned server_loop_load(const struct server *srv, unsigned loop);
 
+/* Its sessions, with those that are ending. */
+unsigned server_sessions(const struct server *srv);
+
 /* Seconds since it was started. */
 uint64_t server_uptime(const struct server *srv);
 

@@ -83,6 +83,20 @@ static void print_refusal(const struct args *a, const struct reply *reply)
 	}
 }
 
+/* Whether a check has found more than hints: a script wants to know. */
+static bool is_worse(const struct jval *result)
+{
+	const struct jval *list = jval_get(result, "findings");
+
+	for (unsigned i = 0; i < jval_count(list); i++) {
+		const char *severity = jval_text(jval_get(jval_item(list, i), "severity"));
+
+		if (severity && (!strcmp(severity, "warning") || !strcmp(severity, "error")))
+			return true;
+	}
+	return false;
+}
+
 /* RPC_DONE when a verb that asks is meant: by --yes, or by who sits at the terminal. */
 static enum rpc_exit confirm(const struct args *a)
 {
@@ -133,6 +147,8 @@ static enum rpc_exit ask(const struct args *a)
 		print_refusal(a, &reply);
 	else if (reply.result)
 		out_result(stdout, a->verb, reply.result, &style);
+	if (exit == RPC_DONE && a->verb->id == RPC_VERB_check && is_worse(reply.result))
+		exit = RPC_REFUSED;
 	reply_fini(&reply);
 	client_close(&c);
 	return exit;

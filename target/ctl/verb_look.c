@@ -5,6 +5,7 @@
 #include "common/own.h"
 #include "common/stat.h"
 #include "kura_config.h"
+#include "target/check.h"
 #include "target/ctl/job.h"
 #include "target/rest.h"
 #include "volume/layer_stats.h"
@@ -68,6 +69,19 @@ static struct jval *target_status(const struct cfg_target *t)
 	return one;
 }
 
+/* One line: what is wrong at a glance. */
+static void tell_health(struct ctl_call *call)
+{
+	own_cleanup(check_fini) struct check check;
+	char text[80] = "ok";
+
+	check_run(&check, call->srv, CHECK_QUICK);
+	if (check.count[CHECK_ERROR] || check.count[CHECK_WARNING])
+		snprintf(text, sizeof text, "%u errors, %u warnings: kura check",
+			check.count[CHECK_ERROR], check.count[CHECK_WARNING]);
+	jval_set_text(call->result, "health", text);
+}
+
 void verb_status(struct ctl_call *call)
 {
 	struct server *srv = call->srv;
@@ -87,9 +101,11 @@ void verb_status(struct ctl_call *call)
 	for (unsigned i = 0; i < cfg->target_count; i++)
 		jval_append(targets, target_status(&cfg->targets[i]));
 	server_view_end(srv);
+	tell_health(call);
 	jval_set_text(out, "state", rest_state_name(rest_state(srv)));
 	jval_set_number(out, "uptime_seconds", server_uptime(srv));
 	jval_set_text(out, "engine", server_engine(srv));
+	jval_set_number(out, "sessions", server_sessions(srv));
 	jval_set_number(out, "connections", connections);
 	jval_set(out, "loops", loops_status(srv));
 	jval_set(out, "volumes", volumes);
