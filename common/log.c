@@ -21,14 +21,25 @@
 
 static atomic_int log_level_now = LOG_LEVEL_INFO;
 
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+
 enum log_level log_level_named(const char *name)
 {
-	static const char *const names[] = { "error", "warn", "info", "debug" };
 	unsigned level = 0;
 
-	while (level < LOG_LEVEL_DEBUG && strcmp(names[level], name) != 0)
+	while (level < LOG_LEVEL_DEBUG && strcmp(level_names[level], name) != 0)
 		level++;
 	return (enum log_level)level;
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
+enum log_level log_level_get(void)
+{
+	return (enum log_level)atomic_load_explicit(&log_level_now, memory_order_relaxed);
 }
 
 void log_set_level(enum log_level level)

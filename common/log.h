@@ -27,6 +27,12 @@ void log_set_level(enum log_level level);
 /* The level of this name, "error", "warn", "info" or "debug"; what is none is "debug". */
 enum log_level log_level_named(const char *name);
 
+/* The level that is written now. */
+enum log_level log_level_get(void);
+
+/* Its name; static. */
+const char *log_level_name(enum log_level level);
+
 /* Whether a line of this level would be written; for fields that cost something to make. */
 bool log_wants(enum log_level level);
 

@@ -593,6 +593,20 @@ static void check_targets(const struct config *cfg, struct cfg_report *r,
 	index_fini(&c.serials);
 }
 
+static void check_metrics(const struct config *cfg, struct cfg_report *r)
+{
+#ifndef HAVE_MICROHTTPD
+	if (cfg->metrics)
+		cfg_report_error(r, "metrics",
+			"this kurad is built without HTTP; leave the key out and ask \"kura "
+			"metrics\", "
+			"or build it with libmicrohttpd");
+#else
+	(void)cfg;
+	(void)r;
+#endif
+}
+
 static void check_isns(const struct config *cfg, struct cfg_report *r)
 {
 #ifndef HAVE_ISNS
@@ -619,4 +633,5 @@ void cfg_check(const struct config *cfg, struct cfg_report *r)
 	check_hosts(cfg, r, &hosts);
 	check_targets(cfg, r, &volumes, &hosts);
 	check_isns(cfg, r);
+	check_metrics(cfg, r);
 }

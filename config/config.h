@@ -168,6 +168,7 @@ struct config {
 	struct cfg_isns *isns;           /* or NULL: nobody is told */
 	unsigned loops;                  /* 0: one per core */
 	char *engine;                    /* "auto", "uring", "aio" */
+	char *metrics;                   /* "address:port" where Prometheus is answered, or NULL */
 	char *log_level;                 /* "error", "warn", "info", "debug" */
 	unsigned stop_seconds;           /* bound of a clean stop; default 10 */
 	unsigned max_connections;        /* all connections; default 1024 */

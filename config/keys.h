@@ -44,6 +44,7 @@ enum cfg_type {
 	CFG_TYPE_VOLUME,    /* name of a volume */
 	CFG_TYPE_HOST,      /* name of a host group */
 	CFG_TYPE_PORTAL,    /* numeric address and port */
+	CFG_TYPE_LOCAL,     /* the same, or a port of 127.0.0.1 */
 	CFG_TYPE_NETWORKS,  /* "address/bits", separated by blanks; in the file an array */
 	CFG_TYPE_TAGS,      /* numbers, separated by blanks; in the file an array */
 	CFG_TYPE_WORDS,     /* some of a few words, separated by blanks; in the file an array */

@@ -358,6 +358,11 @@ static int set_portal(const struct cfg_key *key, void *field, const struct cfg_v
 	return cfg_portal_set(field, v->string, strtoul(key->limits, NULL, 10), why);
 }
 
+static int set_local(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
+{
+	return cfg_local_set(field, v->string, strtoul(key->limits, NULL, 10), why);
+}
+
 static int set_tags(const struct cfg_key *key, void *field, const struct cfg_value *v, char *why)
 {
 	(void)key;
@@ -406,6 +411,7 @@ static int (*const setters[])(
 	[CFG_TYPE_VOLUME] = set_volume,
 	[CFG_TYPE_HOST] = set_volume,
 	[CFG_TYPE_PORTAL] = set_portal,
+	[CFG_TYPE_LOCAL] = set_local,
 	[CFG_TYPE_NETWORKS] = set_networks,
 	[CFG_TYPE_TAGS] = set_tags,
 	[CFG_TYPE_WORDS] = set_words,

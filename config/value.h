@@ -42,6 +42,9 @@ void cfg_value_set_default(const struct cfg_key *key, void *object);
  * `field`, which owns a text or NULL; as cfg_value_set. */
 int cfg_portal_set(char **field, const char *text, unsigned long port, char *why);
 
+/* The same; a port alone is of 127.0.0.1, where 0 is any that is free. */
+int cfg_local_set(char **field, const char *text, unsigned long port, char *why);
+
 /* The same of portal group tags, separated by blanks. */
 int cfg_tags_set(char **field, const char *text, char *why);
 

@@ -63,6 +63,15 @@ int cfg_portal_set(char **field, const char *text, unsigned long port, char *why
 	return 0;
 }
 
+int cfg_local_set(char **field, const char *text, unsigned long port, char *why)
+{
+	if (!number(text, 65535, &port))
+		return cfg_portal_set(field, text, port, why);
+	free(*field);
+	*field = own_printf("127.0.0.1:%lu", port);
+	return 0;
+}
+
 /* Whether all bits of an address behind the first `bits` are zero. */
 static bool is_network(const struct in6_addr *raw, unsigned long bits, unsigned long all)
 {

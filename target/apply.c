@@ -389,7 +389,8 @@ static struct config *publish(struct apply *a, struct iscsi_catalogue *cat)
 	leave_for_restart(a);
 	a->srv->cfg = a->next;
 	pthread_mutex_unlock(&a->srv->storage.lock);
-	log_set_level(log_level_named(a->next->log_level));
+	if (strcmp(old->log_level, a->next->log_level) != 0) /* else kura log level holds */
+		log_set_level(log_level_named(a->next->log_level));
 	return old;
 }
 

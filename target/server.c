@@ -426,6 +426,11 @@ unsigned server_sessions(const struct server *srv)
 	return iscsi_server_sessions(srv->iscsi);
 }
 
+struct scsi_domain *server_domain(const struct server *srv)
+{
+	return srv->domain;
+}
+
 uint64_t server_uptime(const struct server *srv)
 {
 	return (uint64_t)(now_seconds() - srv->started);

@@ -19,6 +19,7 @@
 #define SERVER_WHY_LEN 640
 
 struct server;
+struct scsi_domain;
 
 struct server_opts {
 	const char *state_dir; /* borrowed: where identities and reservations are kept */
@@ -59,6 +60,9 @@ unsigned server_loop_load(const struct server *srv, unsigned loop);
 
 /* Its sessions, with those that are ending. */
 unsigned server_sessions(const struct server *srv);
+
+/* The SCSI side of its loops; borrowed. */
+struct scsi_domain *server_domain(const struct server *srv);
 
 /* Seconds since it was started. */
 uint64_t server_uptime(const struct server *srv);

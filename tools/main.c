@@ -13,6 +13,7 @@
 #include "tools/import.h"
 #include "tools/job.h"
 #include "tools/out.h"
+#include "tools/top.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -133,6 +134,11 @@ static enum rpc_exit ask(const struct args *a)
 	if (exit != RPC_DONE) {
 		client_close(&c);
 		fprintf(stderr, "kura: %s\n", why);
+		return exit;
+	}
+	if (a->verb->id == RPC_VERB_top) {
+		exit = top_run(&c, a, &style);
+		client_close(&c);
 		return exit;
 	}
 	client_call(&c, a->verb, a->params, &reply);

@@ -75,7 +75,8 @@ static void find_columns(struct table *t, const struct rpc_verb *verb)
 	}
 	for (const char *k = verb ? NULL : jval_next_key(first, NULL); k;
 		k = jval_next_key(first, k))
-		add_column(t, k, fmt_guess(k, jval_get(first, k)));
+		if (jval_kind(jval_get(first, k)) != JVAL_OBJECT) /* a table in a cell */
+			add_column(t, k, fmt_guess(k, jval_get(first, k)));
 }
 
 static void measure(struct table *t)

@@ -3,12 +3,11 @@
 #include "target/ctl/verbs.h"
 
 #include "common/own.h"
-#include "common/stat.h"
 #include "kura_config.h"
 #include "target/check.h"
 #include "target/ctl/job.h"
 #include "target/rest.h"
-#include "volume/layer_stats.h"
+#include "volume/volume.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -110,57 +109,6 @@ void verb_status(struct ctl_call *call)
 	jval_set(out, "loops", loops_status(srv));
 	jval_set(out, "volumes", volumes);
 	jval_set(out, "targets", targets);
-}
-
-/* ---- stats ---- */
-
-static struct jval *op_stats(const struct stats_op *op)
-{
-	struct jval *out = jval_object();
-
-	jval_set_number(out, "count", op->count);
-	jval_set_number(out, "bytes", op->bytes);
-	jval_set_number(out, "errors", op->errors);
-	jval_set_number(out, "p50_ns", stats_percentile_ns(op, 500));
-	jval_set_number(out, "p99_ns", stats_percentile_ns(op, 990));
-	return out;
-}
-
-/* What the stats layer of a volume has seen, or NULL when it has none. */
-static struct jval *volume_stats(const struct cfg_volume *v, const struct vol *vol)
-{
-	static const char *const names[] = { "read", "write", "flush", "trim", "zero", "extents" };
-	struct stats_table *table own_free = own_calloc(1, sizeof *table);
-	struct jval *out;
-
-	if (!stats_read(vol, table))
-		return NULL;
-	out = jval_object();
-	jval_set_text(out, "name", v->name);
-	for (unsigned i = 0; i < own_array_len(names); i++)
-		jval_set(out, names[i], op_stats(&table->op[i]));
-	return out;
-}
-
-void verb_stats(struct ctl_call *call)
-{
-	struct server *srv = call->srv;
-	const struct config *cfg = server_view(srv);
-	struct jval *out = call->result;
-	struct jval *counters = jval_object(), *volumes = jval_list();
-
-	for (unsigned i = 0; i < STAT_COUNT; i++)
-		jval_set_number(counters, stat_name((enum stat_id)i), stat_sum((enum stat_id)i));
-	for (unsigned i = 0; i < cfg->volume_count; i++) {
-		const struct vol *vol = server_volume(srv, cfg->volumes[i].name);
-		struct jval *one = vol ? volume_stats(&cfg->volumes[i], vol) : NULL;
-
-		if (one)
-			jval_append(volumes, one);
-	}
-	server_view_end(srv);
-	jval_set(out, "counters", counters);
-	jval_set(out, "volumes", volumes);
 }
 
 /* ---- the table ---- */

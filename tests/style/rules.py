@@ -72,6 +72,7 @@ LIBRARIES = {
     r"openssl/.*": ["common/crypto.c"],
     r"isa-l\.h|isa-l/.*": ["common/crc32c.c"],
     r"systemd/.*": ["target/notify.c"],
+    r"microhttpd\.h": ["target/metrics.c"],
     r"libdevmapper\.h": ["volume/pool_dm.c"],
     r"cmocka\.h": ["tests/"],
     r"iscsi/.*": ["tests/"],
