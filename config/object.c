@@ -176,6 +176,36 @@ bool cfg_same_object(enum cfg_object object, const void *a, const void *b)
 	return true;
 }
 
+/* ---- finding ---- */
+
+/* Two lists are mostly walked side by side: the search begins behind what was found last. */
+#define FIND(list, count, wanted)                                                                  \
+	({                                                                                         \
+		static _Thread_local unsigned next_;                                               \
+		unsigned left_ = (count), i_ = next_ < (count) ? next_ : 0;                        \
+		while (left_ && strcmp((list)[i_].name, wanted) != 0) {                            \
+			i_ = i_ + 1 < (count) ? i_ + 1 : 0;                                        \
+			left_--;                                                                   \
+		}                                                                                  \
+		next_ = i_ + 1;                                                                    \
+		left_ ? &(list)[i_] : NULL;                                                        \
+	})
+
+struct cfg_volume *cfg_volume_named(const struct config *cfg, const char *name)
+{
+	return FIND(cfg->volumes, cfg->volume_count, name);
+}
+
+struct cfg_target *cfg_target_named(const struct config *cfg, const char *name)
+{
+	return FIND(cfg->targets, cfg->target_count, name);
+}
+
+struct cfg_host *cfg_host_named(const struct config *cfg, const char *name)
+{
+	return FIND(cfg->hosts, cfg->host_count, name);
+}
+
 /* ---- changing ---- */
 
 static unsigned no_line(void *arg, const char *path)

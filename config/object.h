@@ -26,6 +26,19 @@ bool cfg_same_field(const struct cfg_key *key, const void *a, const void *b);
 /* Checks the whole as cfg_read does; the number of mistakes, the first `max` in `errors`. */
 unsigned cfg_check_again(const struct config *cfg, struct cfg_error *errors, unsigned max);
 
+/* ---- by name; NULL: there is none. Borrowed from `cfg` until its list changes. Any thread. ----
+ */
+
+/* The volume of this name. Who asks for one after the other in the order of the list finds each at
+ * once, as with the next two. */
+struct cfg_volume *cfg_volume_named(const struct config *cfg, const char *name);
+
+/* The target of this iSCSI name. */
+struct cfg_target *cfg_target_named(const struct config *cfg, const char *name);
+
+/* The host group of this name. */
+struct cfg_host *cfg_host_named(const struct config *cfg, const char *name);
+
 /* ---- what the managed file names ---- */
 
 /* Appends an item to a list (a key of `owner`, which is `object`) and takes what its fields own;

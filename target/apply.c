@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/own.h"
+#include "config/object.h"
 #include "target/apply_guts.h"
 #include "target/errand.h"
 #include "target/offer.h"
@@ -185,7 +186,7 @@ static int reopen(struct apply *a, const struct cfg_volume *v)
 		report_find(a->report, APPLY_REOPEN_VOLUME, v->name)->state = APPLY_DONE;
 		return 0;
 	}
-	if (!storage_volume_open(s, apply_volume(a->srv->cfg, v->name), text))
+	if (!storage_volume_open(s, cfg_volume_named(a->srv->cfg, v->name), text))
 		log_error("volume not opened again: its LUNs are gone", "%s", text);
 	return -EIO;
 }
@@ -336,7 +337,7 @@ static void resize(struct apply *a, struct apply_step *step)
 {
 	struct storage *s = &a->srv->storage;
 	struct storage_volume *v = storage_volume_find(s, step->object);
-	struct cfg_volume *want = apply_volume(a->next, step->object);
+	struct cfg_volume *want = cfg_volume_named(a->next, step->object);
 	uint64_t old = vol_info(v->vol).size;
 	int err = step->kind == APPLY_GROW_VOLUME ? grow(s, v, want->size)
 						  : shrink(s, v, want->size, old);
@@ -344,7 +345,7 @@ static void resize(struct apply *a, struct apply_step *step)
 	if (!err)
 		return;
 	report_fail(step, err == -ENOTSUP ? "this store cannot" : strerror(-err));
-	want->size = apply_volume(a->srv->cfg, step->object)->size;
+	want->size = cfg_volume_named(a->srv->cfg, step->object)->size;
 }
 
 static void resize_all(struct apply *a)

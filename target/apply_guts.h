@@ -40,7 +40,4 @@ void apply_plan(struct apply *a);
 /* Whether a key of the configuration can be changed only by a restart. */
 bool apply_needs_restart(const struct cfg_key *key);
 
-/* The entries by name; or NULL. */
-struct cfg_volume *apply_volume(const struct config *cfg, const char *name);
-
 #endif

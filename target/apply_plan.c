@@ -14,33 +14,6 @@
 
 /* ---- finding ---- */
 
-struct cfg_volume *apply_volume(const struct config *cfg, const char *name)
-{
-	for (unsigned i = 0; i < cfg->volume_count; i++) {
-		if (!strcmp(cfg->volumes[i].name, name))
-			return &cfg->volumes[i];
-	}
-	return NULL;
-}
-
-static const struct cfg_target *find_target(const struct config *cfg, const char *name)
-{
-	for (unsigned i = 0; i < cfg->target_count; i++) {
-		if (!strcmp(cfg->targets[i].name, name))
-			return &cfg->targets[i];
-	}
-	return NULL;
-}
-
-static const struct cfg_host *find_host(const struct config *cfg, const char *name)
-{
-	for (unsigned i = 0; i < cfg->host_count; i++) {
-		if (!strcmp(cfg->hosts[i].name, name))
-			return &cfg->hosts[i];
-	}
-	return NULL;
-}
-
 static const struct cfg_access *find_access(const struct cfg_target *t, const char *host)
 {
 	for (unsigned i = 0; i < t->access_count; i++) {
@@ -152,7 +125,7 @@ static void plan_volumes(struct apply *a)
 {
 	for (unsigned i = 0; i < a->next->volume_count; i++) {
 		const struct cfg_volume *v = &a->next->volumes[i];
-		const struct cfg_volume *old = apply_volume(a->srv->cfg, v->name);
+		const struct cfg_volume *old = cfg_volume_named(a->srv->cfg, v->name);
 
 		if (!old)
 			report_add(a->report, APPLY_OPEN_VOLUME, v->name,
@@ -173,7 +146,7 @@ static void plan_closed_volumes(struct apply *a)
 	for (unsigned i = 0; i < a->srv->cfg->volume_count; i++) {
 		const char *name = a->srv->cfg->volumes[i].name;
 
-		if (!apply_volume(a->next, name))
+		if (!cfg_volume_named(a->next, name))
 			report_add(a->report, APPLY_CLOSE_VOLUME, name, "volume \"%s\" is closed",
 				name);
 	}
@@ -319,7 +292,7 @@ static void plan_views(struct apply *a, void (*plan)(struct apply *a, const stru
 {
 	for (unsigned i = 0; i < a->next->target_count; i++) {
 		const struct cfg_target *t = &a->next->targets[i];
-		const struct cfg_target *old = find_target(a->srv->cfg, t->name);
+		const struct cfg_target *old = cfg_target_named(a->srv->cfg, t->name);
 
 		if (!old)
 			continue;
@@ -375,7 +348,7 @@ static void plan_targets(struct apply *a)
 
 	for (unsigned i = 0; i < a->next->target_count; i++) {
 		const struct cfg_target *t = &a->next->targets[i];
-		const struct cfg_target *old = find_target(a->srv->cfg, t->name);
+		const struct cfg_target *old = cfg_target_named(a->srv->cfg, t->name);
 
 		if (!old) {
 			report_add(a->report, APPLY_ADD_TARGET, t->name,
@@ -393,7 +366,7 @@ static void plan_hosts(struct apply *a)
 {
 	for (unsigned i = 0; i < a->next->host_count; i++) {
 		const struct cfg_host *h = &a->next->hosts[i];
-		const struct cfg_host *old = find_host(a->srv->cfg, h->name);
+		const struct cfg_host *old = cfg_host_named(a->srv->cfg, h->name);
 
 		if (!old || !cfg_same_object(CFG_OBJECT_host, old, h))
 			report_add(a->report, APPLY_CHANGE_HOSTS, h->name, "host group \"%s\" %s",
@@ -402,7 +375,7 @@ static void plan_hosts(struct apply *a)
 	for (unsigned i = 0; i < a->srv->cfg->host_count; i++) {
 		const char *name = a->srv->cfg->hosts[i].name;
 
-		if (!find_host(a->next, name))
+		if (!cfg_host_named(a->next, name))
 			report_add(a->report, APPLY_CHANGE_HOSTS, name, "host group \"%s\" goes",
 				name);
 	}
@@ -442,7 +415,7 @@ static void plan_gone_targets(struct apply *a)
 		const char *name = a->srv->cfg->targets[i].name;
 		struct apply_step *step;
 
-		if (find_target(a->next, name))
+		if (cfg_target_named(a->next, name))
 			continue;
 		step = report_add(
 			a->report, APPLY_REMOVE_TARGET, name, "target %s is offered no more", name);

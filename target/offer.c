@@ -2,6 +2,7 @@
 #include "target/offer.h"
 
 #include "common/own.h"
+#include "config/object.h"
 
 #include <string.h>
 
@@ -44,7 +45,7 @@ static struct tags tags_of(const struct config *cfg)
 
 /* The list of rules of one target while it is made. */
 struct making {
-	const struct storage *storage;
+	struct storage *storage;
 	const struct tags *tags;
 	const char *target;
 	struct iscsi_rule_conf *rules;
@@ -77,21 +78,10 @@ static void add_rule(struct making *m, const struct cfg_initiator *i, const stru
 	m->count++;
 }
 
-/* The host group of this name; the configuration was checked, so it is there. */
-static const struct cfg_host *host_of(const struct config *cfg, const char *name)
-{
-	unsigned i = 0;
-
-	while (i < cfg->host_count && strcmp(cfg->hosts[i].name, name))
-		i++;
-	own_assert(i < cfg->host_count);
-	return &cfg->hosts[i];
-}
-
 static void add_rules(struct making *m, const struct config *cfg, const struct cfg_target *t)
 {
 	for (unsigned i = 0; i < t->access_count; i++) {
-		const struct cfg_host *host = host_of(cfg, t->access[i].host);
+		const struct cfg_host *host = cfg_host_named(cfg, t->access[i].host);
 
 		for (unsigned k = 0; k < host->initiator_count; k++)
 			add_rule(m, &host->initiators[k], host, &t->access[i]);
@@ -105,12 +95,12 @@ static unsigned count_rules(const struct config *cfg, const struct cfg_target *t
 	unsigned n = t->initiator_count;
 
 	for (unsigned i = 0; i < t->access_count; i++)
-		n += host_of(cfg, t->access[i].host)->initiator_count;
+		n += cfg_host_named(cfg, t->access[i].host)->initiator_count;
 	return n;
 }
 
 static void offer_target(struct iscsi_catalogue *cat, const struct config *cfg,
-	const struct storage *storage, const struct tags *tags, const struct cfg_target *t)
+	struct storage *storage, const struct tags *tags, const struct cfg_target *t)
 {
 	unsigned n = count_rules(cfg, t) + 1; /* none is fine */
 	struct making m = {
@@ -161,7 +151,7 @@ static void name_portals(
 	iscsi_catalogue_portals(cat, tags->tag, tags->count, portals, cfg->portal_count);
 }
 
-void offer_all(struct iscsi_catalogue *cat, const struct config *cfg, const struct storage *storage)
+void offer_all(struct iscsi_catalogue *cat, const struct config *cfg, struct storage *storage)
 {
 	struct tags tags = tags_of(cfg);
 	struct iscsi_auth_conf auth;

@@ -12,8 +12,7 @@
 
 /* Fills in an empty catalogue: every target of `cfg` for whom it lists. Of the ports in `storage`
  * (borrowed as long as the catalogue is used) those that are not there yet stay out. */
-void offer_all(
-	struct iscsi_catalogue *cat, const struct config *cfg, const struct storage *storage);
+void offer_all(struct iscsi_catalogue *cat, const struct config *cfg, struct storage *storage);
 
 /* Limits and times, as the iSCSI room takes them. */
 struct iscsi_opts offer_opts(const struct config *cfg);

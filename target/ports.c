@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/own.h"
+#include "config/object.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,16 +24,6 @@ struct wanted {
 	const struct cfg_lun *luns;
 	unsigned count;
 };
-
-static const struct cfg_volume *find_volume(const struct config *cfg, const char *name)
-{
-	unsigned i = 0;
-
-	while (i < cfg->volume_count && strcmp(cfg->volumes[i].name, name))
-		i++;
-	own_assert(i < cfg->volume_count); /* the configuration was checked */
-	return &cfg->volumes[i];
-}
 
 static bool has_tag(const struct config *cfg, uint16_t tag)
 {
@@ -63,11 +54,9 @@ static bool view_of(const struct cfg_target *t, const char *host, struct wanted 
 /* Whether the configuration has this port, and with which LUNs. */
 static bool is_wanted(const struct config *cfg, const struct storage_port *port, struct wanted *w)
 {
-	for (unsigned i = 0; i < cfg->target_count; i++) {
-		if (!strcmp(cfg->targets[i].name, port->target))
-			return has_tag(cfg, port->tag) && view_of(&cfg->targets[i], port->host, w);
-	}
-	return false;
+	const struct cfg_target *t = cfg_target_named(cfg, port->target);
+
+	return t && has_tag(cfg, port->tag) && view_of(t, port->host, w);
 }
 
 static const struct cfg_lun *find_lun(const struct wanted *w, uint16_t number)
@@ -81,16 +70,29 @@ static const struct cfg_lun *find_lun(const struct wanted *w, uint16_t number)
 
 /* ---- what is there ---- */
 
-struct storage_port *storage_port_find(
-	const struct storage *s, const char *target, uint16_t tag, const char *host)
+static bool is_port(
+	const struct storage_port *p, const char *target, uint16_t tag, const char *host)
 {
-	list_for_each (it, &s->ports) {
-		struct storage_port *p = container_of(it, struct storage_port, node);
-		bool same = p->host && host ? !strcmp(p->host, host) : p->host == host;
+	bool same = p->host && host ? !strcmp(p->host, host) : p->host == host;
 
-		if (p->tag == tag && same && !strcmp(p->target, target))
+	return p->tag == tag && same && !strcmp(p->target, target);
+}
+
+/* They are mostly asked for in their order. */
+struct storage_port *storage_port_find(
+	struct storage *s, const char *target, uint16_t tag, const char *host)
+{
+	struct list *first = s->near ? s->near : &s->ports, *it = first;
+
+	do {
+		struct storage_port *p = container_of(it, struct storage_port, node);
+
+		if (it != &s->ports && is_port(p, target, tag, host)) {
+			s->near = it;
 			return p;
-	}
+		}
+		it = it->next;
+	} while (it != first);
 	return NULL;
 }
 
@@ -138,7 +140,7 @@ static uint16_t choose_number(const struct storage *s, unsigned wanted)
 static int map_fresh(struct storage *s, struct storage_port *port, const struct config *cfg,
 	const struct cfg_lun *lun, char *why)
 {
-	const struct cfg_volume *volume = find_volume(cfg, lun->volume);
+	const struct cfg_volume *volume = cfg_volume_named(cfg, lun->volume);
 	struct storage_unit *unit = storage_unit_for(s, volume, lun, why);
 	int err;
 
@@ -256,6 +258,7 @@ void storage_port_free(struct storage *s, struct storage_port *port)
 	for (unsigned i = 0; i < port->map_count; i++)
 		port->maps[i].unit->maps--;
 	list_del(&port->node);
+	s->near = NULL;
 	free(port->maps);
 	free(port->target);
 	free(port->host);
@@ -281,7 +284,8 @@ int storage_lun_remove(struct storage *s, struct storage_port *port, uint16_t nu
 static int add_lun(struct storage *s, struct storage_port *port, const struct config *cfg,
 	const struct cfg_lun *lun, char *why)
 {
-	struct storage_unit *unit = storage_unit_for(s, find_volume(cfg, lun->volume), lun, why);
+	struct storage_unit *unit =
+		storage_unit_for(s, cfg_volume_named(cfg, lun->volume), lun, why);
 	struct storage_order order = { .kind = CHANGE_ADD,
 		.target = port->scsi,
 		.number = lun->lun,
@@ -408,15 +412,6 @@ static void sweep_units(struct storage *s)
 	}
 }
 
-static bool names_volume(const struct config *cfg, const char *name)
-{
-	for (unsigned i = 0; i < cfg->volume_count; i++) {
-		if (!strcmp(cfg->volumes[i].name, name))
-			return true;
-	}
-	return false;
-}
-
 int storage_sweep(struct storage *s, const struct config *cfg, char *why)
 {
 	if (!change_settled(s))
@@ -431,7 +426,7 @@ int storage_sweep(struct storage *s, const struct config *cfg, char *why)
 	list_for_each_safe (it, &s->volumes) {
 		struct storage_volume *v = container_of(it, struct storage_volume, node);
 
-		if (!names_volume(cfg, v->name))
+		if (!cfg_volume_named(cfg, v->name))
 			storage_volume_free(s, v);
 	}
 	return 0;

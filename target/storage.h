@@ -64,6 +64,7 @@ struct storage {
 	bool running;         /* the loops do; changes go by them */
 	pthread_mutex_t lock; /* of `volumes`, for those who look */
 	struct list volumes, units, ports;
+	struct list *near; /* of ports: the one found last, where the next search begins */
 	struct storage_change *late; /* a change that a volume does not let end; or NULL */
 };
 
@@ -79,7 +80,7 @@ struct storage_volume *storage_volume_find(const struct storage *s, const char *
 /* The port of a target in the portal group `tag`, as the hosts of group `host` see it; NULL: as
  * those do who see the target's own LUNs. Borrowed; or NULL. */
 struct storage_port *storage_port_find(
-	const struct storage *s, const char *target, uint16_t tag, const char *host);
+	struct storage *s, const char *target, uint16_t tag, const char *host);
 
 /* ---- what comes; each with a sentence in `why` (STORAGE_WHY_LEN) when it fails ---- */
 

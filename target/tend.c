@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/own.h"
+#include "config/object.h"
 #include "target/apply_guts.h"
 #include "target/server_guts.h"
 
@@ -79,7 +80,7 @@ int server_put_aside(struct server *srv, const char *volume, char *why)
 
 int server_take_back(struct server *srv, const char *volume, char *why)
 {
-	const struct cfg_volume *cfg = apply_volume(srv->cfg, volume);
+	const struct cfg_volume *cfg = cfg_volume_named(srv->cfg, volume);
 
 	if (!cfg || storage_volume_open(&srv->storage, cfg, why))
 		return 0;

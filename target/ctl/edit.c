@@ -181,30 +181,35 @@ static void none_of(struct ctl_call *call, const char *what, const char *name, c
 		near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-#define FIND(call, cfg, list, counter, what, wanted)                                               \
-	({                                                                                         \
-		unsigned i_ = 0;                                                                   \
-		while (i_ < (cfg)->counter && strcmp((cfg)->list[i_].name, wanted) != 0)           \
-			i_++;                                                                      \
-		if (i_ == (cfg)->counter)                                                          \
-			none_of(call, what, wanted, (cfg)->list, sizeof *(cfg)->list,              \
-				offsetof(__typeof__(*(cfg)->list), name), (cfg)->counter);         \
-		i_ < (cfg)->counter ? &(cfg)->list[i_] : NULL;                                     \
-	})
+#define NONE_OF(call, what, wanted, list, count)                                                   \
+	none_of(call, what, wanted, list, sizeof *(list), offsetof(__typeof__(*(list)), name),     \
+		count)
 
 struct cfg_volume *ctl_find_volume(struct ctl_call *call, struct config *cfg, const char *name)
 {
-	return FIND(call, cfg, volumes, volume_count, "volume", name);
+	struct cfg_volume *v = cfg_volume_named(cfg, name);
+
+	if (!v)
+		NONE_OF(call, "volume", name, cfg->volumes, cfg->volume_count);
+	return v;
 }
 
 struct cfg_target *ctl_find_target(struct ctl_call *call, struct config *cfg, const char *name)
 {
-	return FIND(call, cfg, targets, target_count, "target", name);
+	struct cfg_target *t = cfg_target_named(cfg, name);
+
+	if (!t)
+		NONE_OF(call, "target", name, cfg->targets, cfg->target_count);
+	return t;
 }
 
 struct cfg_host *ctl_find_host(struct ctl_call *call, struct config *cfg, const char *name)
 {
-	return FIND(call, cfg, hosts, host_count, "host group", name);
+	struct cfg_host *h = cfg_host_named(cfg, name);
+
+	if (!h)
+		NONE_OF(call, "host group", name, cfg->hosts, cfg->host_count);
+	return h;
 }
 
 bool ctl_may_change(struct ctl_call *call, const struct config *cfg, const struct cfg_where *where,

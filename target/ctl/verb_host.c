@@ -13,15 +13,6 @@ static void answer(struct ctl_call *call, bool changed)
 	jval_set_flag(call->result, "changed", changed);
 }
 
-static struct cfg_host *find_quietly(const struct config *cfg, const char *name)
-{
-	for (unsigned i = 0; i < cfg->host_count; i++) {
-		if (!strcmp(cfg->hosts[i].name, name))
-			return &cfg->hosts[i];
-	}
-	return NULL;
-}
-
 /* ---- making ---- */
 
 static bool fill_host(struct ctl_call *call, const struct config *cfg, struct cfg_host *h)
@@ -40,7 +31,7 @@ void verb_host_create(struct ctl_call *call)
 	struct config *cfg = ctl_config(call);
 	struct cfg_host h = { 0 };
 
-	if (find_quietly(cfg, name)) {
+	if (cfg_host_named(cfg, name)) {
 		if (ctl_flag(call, "if_not_exists"))
 			answer(call, false);
 		else
@@ -222,7 +213,7 @@ void verb_host_delete(struct ctl_call *call)
 	const char *name = ctl_text(call, "host");
 	bool force = ctl_flag(call, "force");
 	struct config *cfg = ctl_config(call);
-	struct cfg_host *h = find_quietly(cfg, name);
+	struct cfg_host *h = cfg_host_named(cfg, name);
 	unsigned targets = targets_of(cfg, name);
 
 	if (!h && ctl_flag(call, "if_exists")) {
@@ -233,7 +224,7 @@ void verb_host_delete(struct ctl_call *call)
 			"kura host show %s names them",
 			name, targets, targets == 1 ? " lets" : "s let", name);
 	} else if (host_to_change(call, cfg) && leave_targets(call, cfg, name)) {
-		h = find_quietly(cfg, name);
+		h = cfg_host_named(cfg, name);
 		cfg_list_remove(CFG_OBJECT_config, cfg, "hosts", (unsigned)(h - cfg->hosts));
 		if (ctl_commit(call, own_take(cfg), force))
 			answer(call, true);

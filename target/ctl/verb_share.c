@@ -106,14 +106,10 @@ static bool let_in(struct ctl_call *call, struct config *cfg, struct cfg_target 
 static struct cfg_target *target_for(struct ctl_call *call, struct config *cfg, const char *name)
 {
 	struct cfg_target t = { .where = cfg_managed_where(cfg) };
+	struct cfg_target *there = cfg_target_named(cfg, name);
 
-	for (unsigned i = 0; i < cfg->target_count; i++) {
-		struct cfg_target *there = &cfg->targets[i];
-
-		if (strcmp(there->name, name) != 0)
-			continue;
+	if (there)
 		return ctl_may_change(call, cfg, &there->where, "target", name) ? there : NULL;
-	}
 	cfg_set_defaults(CFG_OBJECT_target, &t);
 	t.name = own_strdup(name);
 	return cfg_list_add(CFG_OBJECT_config, cfg, "targets", &t);

@@ -72,15 +72,6 @@ static bool fill_target(struct ctl_call *call, const struct config *cfg, struct 
 	       ctl_auth(call, cfg, &t->auth);
 }
 
-static struct cfg_target *find_quietly(const struct config *cfg, const char *name)
-{
-	for (unsigned i = 0; i < cfg->target_count; i++) {
-		if (!strcmp(cfg->targets[i].name, name))
-			return &cfg->targets[i];
-	}
-	return NULL;
-}
-
 void verb_target_create(struct ctl_call *call)
 {
 	char *name own_free = ctl_iscsi_name(call, ctl_text(call, "target"));
@@ -90,7 +81,7 @@ void verb_target_create(struct ctl_call *call)
 	if (!name)
 		return;
 	cfg = ctl_config(call);
-	if (find_quietly(cfg, name)) {
+	if (cfg_target_named(cfg, name)) {
 		if (ctl_flag(call, "if_not_exists"))
 			answer(call, "target", name, false);
 		else
@@ -227,7 +218,7 @@ void verb_target_delete(struct ctl_call *call)
 {
 	const char *name = ctl_text(call, "target");
 	struct config *cfg = ctl_config(call);
-	struct cfg_target *t = find_quietly(cfg, name);
+	struct cfg_target *t = cfg_target_named(cfg, name);
 
 	if (!t && ctl_flag(call, "if_exists")) {
 		answer(call, "target", name, false);
