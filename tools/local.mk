@@ -16,3 +16,5 @@ TESTS += tests/unit/test_volume_verbs.py
 tests/unit/test_volume_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_check.py
 tests/unit/test_check.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_control.py
+tests/unit/test_control.log: kurad$(EXEEXT) kura$(EXEEXT)

@@ -142,12 +142,12 @@ static void client_free(struct client *c)
 	free(c);
 }
 
-static void say_and_close(int fd, const char *why)
+static void say_and_close(int fd, enum rpc_exit exit, const char *why)
 {
 	char *text own_free = own_printf("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{"
 					 "\"code\":%d,\"message\":\"%s\",\"data\":{\"exit\":"
 					 "%d}}}\n",
-		-32000 - RPC_DENIED, why, RPC_DENIED);
+		-32000 - (int)exit, why, (int)exit);
 
 	(void)send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
@@ -159,7 +159,7 @@ static void client_open(struct ctl *ctl, int fd)
 	struct client *c;
 
 	if (ctl->client_count == CTL_CLIENTS_MAX) {
-		say_and_close(fd, "too many clients at once; try again");
+		say_and_close(fd, RPC_BUSY, "too many clients at once; try again");
 		return;
 	}
 	c = own_calloc(1, sizeof *c);
@@ -173,8 +173,9 @@ static void client_open(struct ctl *ctl, int fd)
 	fd = dup(fd);
 	client_free(c);
 	if (fd >= 0)
-		say_and_close(fd, "this user may not ask kurad; join the group " CTL_GROUP
-				  " or " CTL_MONITOR_GROUP);
+		say_and_close(fd, RPC_DENIED,
+			"this user may not ask kurad; join the group " CTL_GROUP
+			" or " CTL_MONITOR_GROUP);
 }
 
 /* Lets go of the clients whose threads are over. */
@@ -304,7 +305,7 @@ static int bind_socket(const struct sockaddr_un *a)
 	umask(old);
 	if (err)
 		return err;
-	return listen(fd, 16) ? -errno : own_take_fd(&fd);
+	return listen(fd, 2 * CTL_CLIENTS_MAX) ? -errno : own_take_fd(&fd);
 }
 
 /* The listening socket or -errno with the reason in `why`. */
