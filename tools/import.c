@@ -17,6 +17,7 @@
 #define NOTES_MAX   1000u
 #define OBJECTS_MAX 20000u
 #define ERRORS_MAX  20u
+#define FEW         100u /* of one name */
 #define SECRET_DIR  "/etc/kura/secrets"
 
 /* ---- what a person is told ---- */
@@ -104,8 +105,11 @@ void import_name(const struct import *im, const char *text, const char *list, ch
 	}
 	base[n] = '\0';
 	snprintf(name, IMPORT_NAME_LEN, "%s", n ? base : "unnamed");
-	for (unsigned i = 2; is_taken(im, list, name); i++)
+	for (unsigned i = 2; is_taken(im, list, name); i++) {
+		if (i == FEW)
+			i = im->objects; /* which grows: no long search among many of one name */
 		snprintf(name, IMPORT_NAME_LEN, "%.50s-%u", n ? base : "unnamed", i);
+	}
 }
 
 bool import_is_device(const char *path)
@@ -157,10 +161,13 @@ static const struct cfg_volume *volume_at(const struct import *im, const char *p
 
 bool import_volume(struct import *im, const struct import_disk *disk, const char *who, char *name)
 {
-	const struct cfg_volume *there = volume_at(im, disk->path);
+	const struct cfg_volume *there;
 	struct cfg_volume v = { 0 };
 	bool good;
 
+	if (im->objects > OBJECTS_MAX)
+		return false; /* nothing of it will be printed */
+	there = volume_at(im, disk->path);
 	cfg_set_defaults(CFG_OBJECT_volume, &v);
 	v.where = import_where(im);
 	if (there)
@@ -252,6 +259,8 @@ bool import_map(struct import *im, enum cfg_object object, void *owner,
 	const struct cfg_lun *luns = cfg_key_items(cfg_key_find(object, "luns"), owner, &count);
 	struct cfg_lun l = { .where = import_where(im) };
 
+	if (im->objects > OBJECTS_MAX)
+		return false;
 	if (lun->number > CFG_LUN_MAX || count >= CFG_LUNS_MAX) {
 		import_note(im, "%s: numbers go to %u, and %u LUNs into a target", who, CFG_LUN_MAX,
 			CFG_LUNS_MAX);
@@ -279,41 +288,62 @@ static bool same_secret(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
+static bool is_secret_file(const struct import *im, const char *file)
+{
+	for (unsigned i = 0; i < im->secret_count; i++) {
+		if (!strcmp(im->secrets[i].file, file))
+			return true;
+	}
+	return false;
+}
+
+/* A file of the secret directory that no other secret has. Returns owned. */
+static char *new_secret_file(const struct import *im, const char *user)
+{
+	char name[IMPORT_NAME_LEN], *file;
+
+	snprintf(name, sizeof name, "%s", *user ? user : "unnamed");
+	for (char *p = name; *p; p++) {
+		bool fits =
+			isalnum((unsigned char)*p) || strchr("-_", *p) || (p != name && *p == '.');
+
+		*p = fits ? *p : '-';
+	}
+	file = own_printf("%s/%s", im->secret_dir, name);
+	for (unsigned i = 2; is_secret_file(im, file); i++) {
+		if (i == FEW)
+			i = im->objects;
+		free(file);
+		file = own_printf("%s/%s-%u", im->secret_dir, name, i);
+	}
+	return file;
+}
+
 /* The file that is to hold a secret, another one for another secret of the same user. Borrowed
  * until the next one. */
 static const char *secret_file(
 	struct import *im, const char *user, const char *secret, const char *who)
 {
-	char *file = NULL, name[IMPORT_NAME_LEN];
 	struct import_secret *s;
-	unsigned again = 1;
 
-	snprintf(name, sizeof name, "%s", user);
-	for (char *p = name; *p; p++)
-		*p = isalnum((unsigned char)*p) || strchr("-_", *p) || (p != name && *p == '.')
-			     ? *p
-			     : '-';
-	file = own_printf("%s/%s", im->secret_dir, *name ? name : "unnamed");
 	for (unsigned i = 0; i < im->secret_count; i++) {
 		s = &im->secrets[i];
-		if (strcmp(s->file, file) != 0)
-			continue;
-		if (same_secret(s->secret, secret)) {
-			free(file);
+		if (same_secret(s->secret, secret) && !strcmp(s->user, user))
 			return s->file;
-		}
-		free(file);
-		file = own_printf("%s/%s-%u", im->secret_dir, *name ? name : "unnamed", ++again);
-		i = UINT32_MAX; /* from the front: they are in no order */
 	}
 	im->secrets = reallocarray(im->secrets, im->secret_count + 1, sizeof *im->secrets);
 	own_assert(im->secrets);
-	s = &im->secrets[im->secret_count++];
-	*s = (struct import_secret){ .file = file, .whose = own_printf("%s: %s", who, user) };
+	s = &im->secrets[im->secret_count];
+	*s = (struct import_secret){
+		.user = own_strdup(user),
+		.file = new_secret_file(im, user),
+		.whose = own_printf("%s: %s", who, user),
+		.secret = secret ? secret_new(secret, strnlen(secret, SECRET_MAX)) : NULL,
+	};
 	for (char *p = s->whose; *p; p++)
 		*p = isprint((unsigned char)*p) ? *p : '?';
-	s->secret = secret ? secret_new(secret, strnlen(secret, SECRET_MAX)) : NULL;
-	return file;
+	im->secret_count++;
+	return s->file;
 }
 
 /* One direction: the keys "user", "secret" and "secret_file", all with the prefix. */
@@ -337,7 +367,7 @@ struct cfg_auth *import_auth(struct import *im, const struct import_chap *chap, 
 	struct cfg_auth *a;
 	const char *mutual = chap->mutual_user;
 
-	if (!chap->user || !*chap->user)
+	if (!chap->user || !*chap->user || im->objects > OBJECTS_MAX)
 		return NULL;
 	a = own_calloc(1, sizeof *a);
 	cfg_set_defaults(CFG_OBJECT_auth, a);
@@ -371,7 +401,8 @@ const char *import_host(
 	struct cfg_host h = { .where = import_where(im) }, *there;
 	char name[IMPORT_NAME_LEN];
 
-	if (!import_set(im, CFG_OBJECT_initiator, &i, "name", initiator, who)) {
+	if (im->objects > OBJECTS_MAX ||
+		!import_set(im, CFG_OBJECT_initiator, &i, "name", initiator, who)) {
 		cfg_fini_object(CFG_OBJECT_initiator, &i);
 		return NULL;
 	}
@@ -445,6 +476,7 @@ static void fini(struct import *im)
 	free(im->notes);
 	for (unsigned i = 0; i < im->secret_count; i++) {
 		secret_free(im->secrets[i].secret);
+		free(im->secrets[i].user);
 		free(im->secrets[i].file);
 		free(im->secrets[i].whose);
 	}
@@ -478,8 +510,11 @@ static enum rpc_exit run(struct import *im, unsigned kind)
 
 	im->cfg = cfg_new(im->file);
 	if (kinds[kind].read(im, im->file) || im->objects > OBJECTS_MAX) {
-		fprintf(stderr, "kura: %s\n",
-			*im->why ? im->why : "the source has more objects than kura takes");
+		if (*im->why)
+			fprintf(stderr, "kura: %s\n", im->why);
+		else
+			fprintf(stderr, "kura: %s: has more than %u objects; split it\n", im->file,
+				OBJECTS_MAX);
 		exit = RPC_REFUSED;
 	} else {
 		exit = print_all(im, kinds[kind].kind);

@@ -16,9 +16,9 @@
 
 /* A secret, and the file that stands for it. */
 struct import_secret {
-	char *secret; /* NULL: the source does not have it; owned, wiped */
-	char *file;   /* owned */
-	char *whose;  /* for a person; owned */
+	char *secret;      /* NULL: the source does not have it; owned, wiped */
+	char *user, *file; /* owned */
+	char *whose;       /* for a person; owned */
 };
 
 struct import {

@@ -20,7 +20,6 @@
 #define LIO_FILE_MAX  (16u << 20)
 #define NAA_LIO       "6001405" /* NAA 6 and the company that LIO speaks for */
 #define NAA_DIGITS    32
-#define MAPPED_MAX    CFG_LUNS_MAX
 #define DEFAULT_GROUP "default_tg_pt_gp"
 
 /* A storage object: as it was, and the volume that it became. */
@@ -242,10 +241,12 @@ static const struct object *object_of(const struct lio *l, const struct jval *tp
 
 	for (unsigned i = 0; i < jval_count(luns); i++) {
 		const struct jval *lun = jval_item(luns, i);
-		const struct object *o = find_object(l, text(lun, "storage_object"));
+		const struct object *o;
 
-		if (number(lun, "index", -1) == index)
-			return o && *o->volume ? o : NULL;
+		if (number(lun, "index", -1) != index)
+			continue;
+		o = find_object(l, text(lun, "storage_object"));
+		return o && *o->volume ? o : NULL;
 	}
 	return NULL;
 }
@@ -422,7 +423,7 @@ static void take_portals(struct lio *l, const struct making *m)
 {
 	const struct jval *list = jval_get(m->tpg, "portals");
 
-	for (unsigned i = 0; i < jval_count(list); i++) {
+	for (unsigned i = 0; i < jval_count(list) && l->portal_count <= CFG_PORTALS_MAX; i++) {
 		const struct jval *p = jval_item(list, i);
 		unsigned port = (unsigned)number(p, "port", 3260), k = 0;
 
@@ -539,11 +540,6 @@ static void finish_portals(struct lio *l)
 {
 	bool several;
 
-	if (l->portal_count > CFG_PORTALS_MAX) {
-		import_note(l->im, "portals: there are %u, and kura listens at %u at most",
-			l->portal_count, CFG_PORTALS_MAX);
-		return;
-	}
 	several = group_portals(l);
 	for (unsigned i = 0; i < l->portal_count; i++)
 		add_portal(l, &l->portals[i]);
@@ -596,6 +592,11 @@ static int check_tpg(struct import *im, const struct jval *target, const char *n
 
 		good = is_list(im, tpg, "luns", path) && is_list(im, tpg, "node_acls", path) &&
 		       is_list(im, tpg, "portals", path);
+		if (good && jval_count(jval_get(tpg, "luns")) > CFG_LUNS_MAX) {
+			import_wrong(im, "%s: target %s has more than %u LUNs, and LIO has no more",
+				im->file, name, CFG_LUNS_MAX);
+			good = false;
+		}
 		for (unsigned k = 0; good && k < jval_count(acls); k++)
 			good = is_list(im, jval_item(acls, k), "mapped_luns", path);
 	}
@@ -677,6 +678,10 @@ static int take_all(struct lio *l)
 		if (take_target(l, jval_item(targets, i)))
 			return -EINVAL;
 	}
+	if (l->portal_count > CFG_PORTALS_MAX)
+		return import_wrong(l->im,
+			"%s: has more than %u portals, and kura listens at no more", l->im->file,
+			CFG_PORTALS_MAX);
 	finish_portals(l);
 	return 0;
 }

@@ -7,6 +7,7 @@ that tgtd served is served by kurad afterwards, and a foreign initiator takes it
 """
 
 import glob
+import json
 import os
 import random
 import re
@@ -138,6 +139,13 @@ WRONG = (
     ("lio", '{"storage_objects": [{"name": "a"}]}', "has no name or no plugin"),
     ("lio", '{"targets": [{"fabric": "iscsi", "wwn": "iqn.x", "tpgs": [{"luns": {}}]}]}',
      "target iqn.x luns is no list"),
+    ("lio", json.dumps({"targets": [{"fabric": "iscsi", "wwn": "iqn.x", "tpgs": [
+        {"luns": [{"index": i} for i in range(257)]}]}]}), "has more than 256 LUNs"),
+    ("lio", json.dumps({"storage_objects": [{"name": "a", "plugin": "ramdisk", "size": 4096}],
+                        "targets": [{"fabric": "iscsi", "wwn": "iqn.2026-11.x.y:z", "tpgs": [
+                            {"luns": [{"index": 0, "storage_object": "/backstores/ramdisk/a"}],
+                             "portals": [{"ip_address": "192.0.2.7", "port": 1 + i}
+                                         for i in range(300)]}]}]}), "more than 256 portals"),
 )
 
 
@@ -160,6 +168,24 @@ def test_wrong():
     done = imported("tgt", "/nonexistent.conf")
     tap.check(done.code == 1 and "/nonexistent.conf: cannot be read: No such file" in done.err,
               "a file that is not there", str(done))
+
+
+def test_many():
+    """Thousands of one name are told apart soon; more than there can be are refused."""
+    scratch = kurad.scratch_folder()
+    try:
+        path = os.path.join(scratch, "saveconfig.json")
+        for count, code in ((2000, 0), (60000, 1)):
+            disks = [{"name": "disk", "plugin": "fileio", "dev": f"/srv/{i}/disk"}
+                     for i in range(count)]
+            with open(path, "w", encoding="ascii") as f:
+                json.dump({"storage_objects": disks, "targets": []}, f)
+            done = imported("lio", path)
+            names = set(re.findall(r'name = "(.*)";', done.out))
+            tap.check(done.code == code and len(names) == (0 if code else count),
+                      f"{count} volumes", done.err[:300])
+    finally:
+        shutil.rmtree(scratch)
 
 
 def mutated(rng, data):
@@ -296,7 +322,7 @@ def test_moved():
 if sys.argv[1:] == ["--write"]:
     write_golden()
     sys.exit(0)
-for test in (test_golden, test_same_as_the_kernel, test_check, test_wrong, test_mutated,
+for test in (test_golden, test_same_as_the_kernel, test_check, test_wrong, test_many, test_mutated,
              test_moved):
     test()
 sys.exit(tap.done())
