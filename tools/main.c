@@ -56,6 +56,12 @@ static enum rpc_exit help(char **words, unsigned count)
 			return RPC_DONE;
 		}
 	}
+	if (!strcmp(words[0], "import-config")) {
+		printf("kura %s\n\na configuration of tgt or LIO as one of kura; kura(8) has more "
+		       "of it.\n",
+			import_usage);
+		return RPC_DONE;
+	}
 	two = own_printf("%s%s%s", words[0], count > 1 ? " " : "", count > 1 ? words[1] : "");
 	verb = rpc_verb_find(two);
 	if (verb) {

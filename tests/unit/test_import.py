@@ -165,6 +165,9 @@ def test_wrong():
                       ("tgt a b", "too much"), ("tgt --secrets", "takes no")):
         done = tool.Tool()("import-config " + line)
         tap.check(done.code == 2 and why in done.err, f"import-config {line}: {why}", str(done))
+    for line in ("help import-config", "import-config --help"):
+        done = tool.Tool()(line)
+        tap.check(done.code == 0 and "--secret-dir" in done.out, line, str(done))
     done = imported("tgt", "/nonexistent.conf")
     tap.check(done.code == 1 and "/nonexistent.conf: cannot be read: No such file" in done.err,
               "a file that is not there", str(done))
