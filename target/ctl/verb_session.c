@@ -156,6 +156,9 @@ void verb_session_show(struct ctl_call *call)
 	if (s->user)
 		jval_set_text(out, "chap_user", s->user);
 	jval_set_number(out, "depth", s->depth);
+	jval_set_number(out, "done", s->done);
+	jval_set_number(out, "read_bytes", s->read_bytes);
+	jval_set_number(out, "written_bytes", s->written_bytes);
 	jval_set_number(out, "exp_cmd_sn", s->exp_cmd_sn);
 	jval_set_number(out, "max_cmd_sn", s->max_cmd_sn);
 	jval_set(out, "connections", conns_of(s));

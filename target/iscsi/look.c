@@ -5,6 +5,7 @@
 #include "common/own.h"
 #include "target/iscsi/login_chap.h"
 #include "target/iscsi/session.h"
+#include "target/scsi/flow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,19 @@ static void look_at_conn(struct iscsi_conn_look *out, const struct conn *c)
 	out->silent_ns = loop_now_ns(c->loop) - c->last_rx_ns;
 }
 
+/* What its commands have done so far. */
+static void look_at_flows(struct iscsi_session_look *out, const struct scsi_nexus *nexus)
+{
+	for (unsigned i = 0; i < nexus->itl_count; i++) {
+		const struct scsi_flow *flow = nexus->itl[i].flow;
+
+		for (unsigned k = 0; flow && k < FLOW_KINDS; k++)
+			out->done += flow->counts.done[k];
+		out->read_bytes += flow ? flow->counts.bytes[FLOW_READ] : 0;
+		out->written_bytes += flow ? flow->counts.bytes[FLOW_WRITE] : 0;
+	}
+}
+
 static struct iscsi_session_look *look_at(const struct session *s)
 {
 	struct iscsi_session_look *out = own_calloc(1, sizeof *out);
@@ -43,6 +57,8 @@ static struct iscsi_session_look *look_at(const struct session *s)
 	out->age_ns = loop_now_ns(s->loop) - s->since_ns;
 	out->commands = s->open_tasks + s->immediate_tasks;
 	out->depth = s->depth;
+	if (s->nexus_open)
+		look_at_flows(out, &s->nexus);
 	out->exp_cmd_sn = s->exp_cmd_sn;
 	out->max_cmd_sn = s->max_cmd_sn;
 	out->conns = own_calloc(s->conn_count, sizeof *out->conns);

@@ -33,6 +33,8 @@ struct iscsi_session_look {
 	uint64_t age_ns;
 	unsigned commands, depth; /* open; the most that may be */
 	uint32_t exp_cmd_sn, max_cmd_sn;
+	uint64_t done;                      /* commands that are over, of LUNs that it sees */
+	uint64_t read_bytes, written_bytes; /* moved by them */
 	unsigned conn_count;
 	struct iscsi_conn_look *conns; /* owned; in the order in which they came */
 };

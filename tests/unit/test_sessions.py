@@ -14,7 +14,7 @@ import kurad  # noqa: E402
 import tapout  # noqa: E402
 import tool  # noqa: E402
 from guest import ASK_LOGOUT, DROP_SESSION, Guest, wait_for  # noqa: E402
-from initiator import Initiator  # noqa: E402
+from initiator import Initiator, read10, write10  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:sessions"
 HOST = "iqn.2026-11.kura.test:host"
@@ -54,7 +54,12 @@ def test_look():
         before = show["exp_cmd_sn"]
         one.settle()
         one.command(bytes(6))
+        one.command(write10(0, 2), write=bytes(1024))
+        one.command(read10(0, 1), read=512)
         after = ask(kura, "session show", str(mine[0]["session"]))[1]
+        tap.check(after["read_bytes"] == 512 and after["written_bytes"] == 1024 and
+                  after["done"] - show["done"] == after["exp_cmd_sn"] - before,
+                  "what it has done", f"{show} {after}")
         tap.check(before < after["exp_cmd_sn"] == one.cmd_sn <= after["max_cmd_sn"],
                   "its window moves with its commands", f"{show} {after}")
         tap.check(kura(f"session show {mine[0]['session']}").out.count("Connections:\n") == 1,
