@@ -47,7 +47,7 @@ struct limit_part {
 	uint64_t burst_ns; /* atomic */
 	bool limited;      /* any rate is set; atomic */
 	unsigned waiting;  /* requests at home or on the way there or back; atomic */
-	struct loop *home; /* the loop of the first channel; atomic until set */
+	struct loop *home; /* the loop of the first channel; atomic, set once */
 	/* -- the home's -- */
 	struct list backlog; /* of limit_flow.node */
 	unsigned backlogged; /* flows there */
@@ -74,6 +74,11 @@ static struct limit_part *limit_part(struct vol_part *part)
 static struct limit_chan *limit_chan(struct vol_chan *chan)
 {
 	return container_of(chan, struct limit_chan, chan);
+}
+
+static struct loop *limit_home(const struct limit_part *p)
+{
+	return __atomic_load_n(&p->home, __ATOMIC_ACQUIRE);
 }
 
 /* ---- options ---- */
@@ -363,16 +368,16 @@ static struct limit_flow *flow_next(struct limit_part *p, uint64_t now, struct v
 
 static void limit_deal(struct limit_part *p)
 {
-	uint64_t now = loop_now_ns(p->home);
+	uint64_t now = loop_now_ns(limit_home(p));
 	struct limit_flow *f;
 	struct vol_io *io;
 
 	while ((f = flow_next(p, now, &io)))
 		flow_serve(p, f, io, now);
 	if (!p->backlogged)
-		loop_timer_cancel(p->home, &p->timer);
+		loop_timer_cancel(limit_home(p), &p->timer);
 	else if (!p->timer.due_ns)
-		loop_timer_set(p->home, &p->timer, 1);
+		loop_timer_set(limit_home(p), &p->timer, 1);
 }
 
 static void limit_tick(struct loop_timer *timer)
@@ -398,7 +403,7 @@ static void limit_arrive(struct loop_post *post)
 	struct vol_io *io = io_of_post(post);
 	struct limit_part *p = limit_part(chan_of(io)->chan.part);
 	struct limit_flow *f = flow_of(p, io);
-	uint64_t now = loop_now_ns(p->home);
+	uint64_t now = loop_now_ns(limit_home(p));
 	bool alone = flow_empty(f);
 
 	if (limit_cancelled(io)) {
@@ -470,7 +475,7 @@ static void limit_cancel(struct vol_chan *chan)
 		return;
 	c->sweeping = true;
 	c->sweep.run = sweep_home;
-	loop_post(p->home, &c->sweep);
+	loop_post(limit_home(p), &c->sweep);
 }
 
 /* ---- requests ---- */
@@ -483,7 +488,7 @@ static void limit_send_home(struct limit_chan *c, struct vol_io *io)
 	__atomic_add_fetch(&p->waiting, 1, __ATOMIC_RELAXED);
 	io->scratch[AT_CHAN] = (uintptr_t)c;
 	io->lio.post.run = limit_arrive;
-	loop_post(p->home, &io->lio.post);
+	loop_post(limit_home(p), &io->lio.post);
 }
 
 /* Whether it goes straight on. What an initiator sent first goes first. */
@@ -520,8 +525,8 @@ static int limit_chan_open(struct vol_chan *chan)
 	struct loop *none = NULL;
 
 	list_init(&limit_chan(chan)->parked);
-	if (__atomic_compare_exchange_n(
-		    &p->home, &none, chan->loop, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (!limit_home(p) && __atomic_compare_exchange_n(&p->home, &none, chan->loop, false,
+				      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		loop_timer_init(&p->timer, limit_tick);
 	return 0;
 }

@@ -6,7 +6,8 @@ tests_store_librig_a_SOURCES = tests/store/rig.h tests/store/rig.c tests/store/c
 STORE_TEST_LIBS = tests/store/librig.a volume/libvolume.a target/loop/libloop.a common/libcommon.a \
 	$(DEVMAPPER_LIBS) $(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 
-check_PROGRAMS += tests/store/test_store tests/store/test_open tests/store/test_layers tests/store/test_meta tests/store/test_crypt tests/store/test_limit
+check_PROGRAMS += tests/store/test_store tests/store/test_open tests/store/test_layers tests/store/test_meta tests/store/test_crypt tests/store/test_limit \
+	tests/store/test_limit_threads
 tests_store_test_store_SOURCES = tests/store/test_store.c
 tests_store_test_store_LDADD = $(STORE_TEST_LIBS)
 tests_store_test_open_SOURCES = tests/store/test_open.c
@@ -19,6 +20,8 @@ tests_store_test_crypt_SOURCES = tests/store/test_crypt.c
 tests_store_test_crypt_LDADD = $(STORE_TEST_LIBS)
 tests_store_test_limit_SOURCES = tests/store/test_limit.c
 tests_store_test_limit_LDADD = $(STORE_TEST_LIBS)
+tests_store_test_limit_threads_SOURCES = tests/store/test_limit_threads.c
+tests_store_test_limit_threads_LDADD = $(STORE_TEST_LIBS)
 
 check_LIBRARIES += tests/store/libpoolrig.a
 tests_store_libpoolrig_a_SOURCES = tests/store/pool_rig.h tests/store/pool_rig.c
