@@ -9,7 +9,8 @@ common_libcommon_a_SOURCES = common/be.h common/span.h common/list.h common/own.
 common_libcommon_a_SOURCES += common/fault.h common/fault.def common/fault.c \
 	common/exec.h common/exec.c
 
-common_libcommon_a_SOURCES += common/hist.h common/hist.c
+common_libcommon_a_SOURCES += common/hist.h common/hist.c common/trace.h common/trace.def \
+	common/trace.c
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_common
@@ -18,4 +19,7 @@ tests_unit_test_common_LDADD = common/libcommon.a $(ISAL_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/test_crypto
 tests_unit_test_crypto_SOURCES = tests/unit/test_crypto.c
 tests_unit_test_crypto_LDADD = common/libcommon.a $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += tests/unit/test_trace
+tests_unit_test_trace_SOURCES = tests/unit/test_trace.c
+tests_unit_test_trace_LDADD = common/libcommon.a $(CMOCKA_LIBS)
 endif

@@ -18,7 +18,7 @@ kurad_SOURCES += target/isns.h target/isns.c target/isns_list.h target/isns_list
 	target/isns_msg.h target/isns_msg.c
 endif
 kurad_SOURCES += target/survey.h target/survey.c target/metrics_text.h target/metrics_text.c \
-	target/ctl/verb_stats.c
+	target/ctl/verb_stats.c target/ctl/verb_trace.c
 if HAVE_MICROHTTPD
 kurad_SOURCES += target/metrics.h target/metrics.c
 endif
@@ -29,8 +29,8 @@ kurad_LDADD = rpc/librpc.a $(KURA_LIBS) $(JANSSON_LIBS) $(MICROHTTPD_LIBS)
 TESTS += tests/unit/test_server.py tests/unit/test_fencing.py tests/unit/test_atomic.py tests/unit/test_mcs.py tests/unit/test_apply.py
 tests/unit/test_server.log tests/unit/test_fencing.log tests/unit/test_atomic.log tests/unit/test_mcs.log tests/unit/test_apply.log: kurad$(EXEEXT)
 EXTRA_DIST += tests/lib/initiator.py tests/lib/guest.py
-TESTS += tests/unit/test_metrics.py
-tests/unit/test_metrics.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_metrics.py tests/unit/test_events.py
+tests/unit/test_metrics.log tests/unit/test_events.log: kurad$(EXEEXT) kura$(EXEEXT)
 
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_watch

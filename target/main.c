@@ -8,6 +8,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/own.h"
+#include "common/trace.h"
 #include "config/config.h"
 #include "kura_config.h"
 #include "target/run.h"
@@ -127,5 +128,6 @@ int main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	o.run.config = o.config;
+	trace_on_crash();
 	return run_server(cfg, &o.run) ? EXIT_FAILED : EXIT_OK;
 }

@@ -3,7 +3,7 @@ bin_PROGRAMS += kura
 kura_SOURCES = tools/main.c tools/args.h tools/args.c tools/client.h tools/client.c tools/out.h \
 	tools/out.c tools/fmt.h tools/fmt.c tools/help.h tools/help.c tools/complete.c tools/job.h tools/job.c \
 	tools/blocks.h tools/blocks.c tools/import.h tools/import.c tools/import_tgt.c tools/import_lio.c
-kura_SOURCES += tools/top.h tools/top.c
+kura_SOURCES += tools/top.h tools/top.c tools/follow.h tools/follow.c
 kura_LDADD = rpc/librpc.a config/libconfigkura.a common/libcommon.a $(LIBCONFIG_LIBS) $(ISAL_LIBS) $(JANSSON_LIBS)
 
 TESTS += tests/unit/test_tool.py tests/unit/test_verbs.py tests/unit/test_sessions.py tests/unit/test_reservation_verbs.py

@@ -9,6 +9,7 @@
 #include "kura_config.h"
 #include "tools/args.h"
 #include "tools/client.h"
+#include "tools/follow.h"
 #include "tools/help.h"
 #include "tools/import.h"
 #include "tools/job.h"
@@ -142,8 +143,9 @@ static enum rpc_exit ask(const struct args *a)
 		fprintf(stderr, "kura: %s\n", why);
 		return exit;
 	}
-	if (a->verb->id == RPC_VERB_top) {
-		exit = top_run(&c, a, &style);
+	if (a->verb->id == RPC_VERB_top || jval_flag(jval_get(a->params, "follow"))) {
+		exit = a->verb->id == RPC_VERB_top ? top_run(&c, a, &style)
+						   : follow_run(&c, a, &style);
 		client_close(&c);
 		return exit;
 	}

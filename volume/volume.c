@@ -8,6 +8,7 @@
 #include "volume/volume.h"
 
 #include "common/stat.h"
+#include "common/trace.h"
 #include "volume/vol_guts.h"
 
 #include <errno.h>
@@ -78,6 +79,7 @@ static __attribute__((noinline)) int guard_failed(struct guard_chan *g, struct v
 		return res;
 	stat_add(STAT_vol_errors, 1);
 	hist_bump(&g->count.counts.errors[io->op], 1);
+	trace_add(TRACE_volume_error, io->off, (uint64_t)-res);
 	res = guard_errno(res);
 	trouble_tell(&g->vol->trouble, g->vol->name, io, res);
 	return res;
@@ -85,8 +87,12 @@ static __attribute__((noinline)) int guard_failed(struct guard_chan *g, struct v
 
 static __attribute__((noinline)) void guard_timed(struct guard_chan *g, const struct vol_io *io)
 {
+	uint64_t ns = hist_clock_ns() - io->began_ns;
+
 	if (io->op <= VOL_WRITE)
-		hist_add(&g->count.counts.latency[io->op], hist_clock_ns() - io->began_ns);
+		hist_add(&g->count.counts.latency[io->op], ns);
+	if (ns >= TRACE_SLOW_NS)
+		trace_add(TRACE_volume_slow, io->off, ns);
 }
 
 static void guard_done(struct vol_io *io, int res)

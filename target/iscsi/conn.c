@@ -10,6 +10,7 @@
 
 #include "common/own.h"
 #include "common/stat.h"
+#include "common/trace.h"
 #include "target/iscsi/session.h"
 
 #include <arpa/inet.h>
@@ -198,6 +199,7 @@ struct conn *conn_new(struct iscsi_server *srv, struct iscsi_loop *home, int fd,
 	c->home = home;
 	c->loop = home->loop;
 	c->id = __atomic_add_fetch(&srv->last_conn, 1, __ATOMIC_RELAXED);
+	trace_add(TRACE_connection_begins, c->id, 0);
 	/* until a key says otherwise: RFC 7143 13 */
 	c->params = (struct conn_params){
 		.initial_r2t = true,
@@ -253,11 +255,13 @@ void conn_event(struct conn *c, enum conn_event event)
 	c->state = edges[i].to;
 	if (event == CONN_EV_LOGGED_IN) {
 		stat_add(STAT_iscsi_logins, 1);
+		trace_add(TRACE_logged_in, c->id, 0);
 		conn_leave_place(c);
 		loop_timer_cancel(c->loop, &c->timer);
 		if (conn_silence_ms(c))
 			loop_timer_set(c->loop, &c->timer, conn_silence_ms(c));
 	} else if (event == CONN_EV_LOGOUT) {
+		trace_add(TRACE_logout, c->id, 0);
 		loop_timer_set(c->loop, &c->timer, c->home->opts.logout_seconds * CONN_MS);
 	}
 }
@@ -289,6 +293,7 @@ static unsigned conn_tsih(const struct conn *c)
 void conn_protocol_error(struct conn *c, const char *rule)
 {
 	stat_add(STAT_iscsi_protocol_errors, 1);
+	trace_add(TRACE_protocol_error, c->id, 0);
 	if (log_limit_ok(&c->log))
 		log_warn("conn: protocol error, connection dropped",
 			"conn=%lu peer=%s initiator=%s tsih=%u cid=%u rule=\"%s\"",
@@ -303,6 +308,7 @@ void conn_close(struct conn *c, const char *why)
 	if (c->state == CONN_FREE)
 		return;
 	conn_event(c, CONN_EV_CLOSE);
+	trace_add(TRACE_connection_closed, c->id, 0);
 	if (why && log_limit_ok(&c->log))
 		log_info("conn: closed", "conn=%lu peer=%s initiator=%s tsih=%u cid=%u why=\"%s\"",
 			(unsigned long)c->id, c->peer, c->initiator, conn_tsih(c), c->cid, why);

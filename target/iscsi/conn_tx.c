@@ -12,6 +12,7 @@
 #include "common/crc32c.h"
 #include "common/own.h"
 #include "common/stat.h"
+#include "common/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,7 @@ void conn_reject(struct conn *c, const void *bhs, enum pdu_reject_reason reason)
 	union pdu pdu = { .reject = { .opcode = PDU_REJECT, .flags = PDU_FINAL } };
 
 	stat_add(STAT_iscsi_rejects, 1);
+	trace_add(TRACE_rejected, c->id, (uint64_t)reason);
 	pdu.reject.reason = (uint8_t)reason;
 	be32_set(&pdu.reject.tag, PDU_TAG_RESERVED);
 	if (log_limit_ok(&c->log))

@@ -13,6 +13,7 @@
 
 #include "common/own.h"
 #include "common/stat.h"
+#include "common/trace.h"
 #include "target/iscsi/access.h"
 #include "target/iscsi/keys.h"
 #include "target/iscsi/login_chap.h"
@@ -129,11 +130,13 @@ static void login_refuse(
 	be16_set(&pdu.login_rsp.status, (uint16_t)status);
 	if (status == LOGIN_MOVED || status == LOGIN_MOVED_AWAY) {
 		stat_add(STAT_iscsi_redirected, 1);
+		trace_add(TRACE_login_redirected, c->id, status);
 		login_redirect(c, &pdu, status);
 		return;
 	}
 	stat_add(STAT_iscsi_logins_refused, 1);
 	stat_add(reason_of(status), 1);
+	trace_add(TRACE_login_refused, c->id, status);
 	if (log_limit_ok(&refused_log))
 		log_warn("login: refused",
 			"conn=%lu peer=%s initiator=%s target=%s status=0x%04x rule=\"%s\"",

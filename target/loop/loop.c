@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/own.h"
 #include "common/stat.h"
+#include "common/trace.h"
 #include "kura_config.h"
 #include "target/loop/loop_engine.h"
 #include "target/loop/slow.h"
@@ -314,6 +315,7 @@ void loop_run(struct loop *loop)
 {
 	loop_settle(loop);
 	stat_loop(loop_index(loop));
+	trace_join(loop_index(loop));
 	while (!atomic_load(&loop->stopping))
 		loop_turn(loop);
 	atomic_store(&loop->stopping, false);

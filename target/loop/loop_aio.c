@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/own.h"
 #include "common/stat.h"
+#include "common/trace.h"
 #include "kura_config.h"
 #include "target/loop/loop_engine.h"
 #include "target/loop/slow.h"
@@ -169,6 +170,7 @@ static bool aio_recv(struct aio_stream *st)
 
 	if (!b) {
 		stat_add(STAT_loop_rx_starved, 1);
+		trace_add(TRACE_receive_starved, 0, 0);
 		list_push(&st->a->starved, &st->starved);
 		aio_stream_watch(st);
 		return false;

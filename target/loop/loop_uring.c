@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/own.h"
 #include "common/stat.h"
+#include "common/trace.h"
 #include "kura_config.h"
 #include "target/loop/loop_engine.h"
 #include "target/loop/slow.h"
@@ -307,6 +308,7 @@ static void uring_recv_ended(struct uring_stream *st, int res)
 
 	if (res == -ENOBUFS) {
 		stat_add(STAT_loop_rx_starved, 1);
+		trace_add(TRACE_receive_starved, 0, 0);
 		list_push(&u->starved, &st->starved);
 		if (++u->starved_count > u->lend / 2 && u->lend < URING_LENT_MAX)
 			u->lend *= 2;

@@ -8,6 +8,7 @@
 #include "target/scsi/unit.h"
 
 #include "common/own.h"
+#include "common/trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -163,6 +164,8 @@ void scsi_flow_timed(struct scsi_task *task, enum flow_kind kind)
 {
 	uint64_t ns = hist_clock_ns() - task->began_ns;
 
+	if (ns >= TRACE_SLOW_NS)
+		trace_add(TRACE_task_slow, task->tag, ns);
 	if (kind == FLOW_OTHER)
 		return;
 	hist_add(&task->itl->flow->counts.latency[kind], ns);
@@ -172,12 +175,15 @@ void scsi_flow_timed(struct scsi_task *task, enum flow_kind kind)
 void scsi_flow_failed(const struct scsi_task *task)
 {
 	struct flow_counts *c = &task->itl->flow->counts;
+	/* SPC-4 4.5.2 and 4.5.3: byte 1 of descriptor format, byte 2 of fixed format */
+	unsigned key = task->sense[(task->sense[0] & 0x7f) >= 0x72 ? 1 : 2] & 15;
 
+	trace_add(task->aborted ? TRACE_task_aborted : TRACE_task_failed, task->tag,
+		task->aborted ? task->cdb[0] : task->status << 8 | key);
 	if (task->aborted)
 		hist_bump(&c->aborted, 1);
 	else if (task->status == SCSI_CHECK_CONDITION)
-		/* SPC-4 4.5.2 and 4.5.3: byte 1 of descriptor format, byte 2 of fixed format */
-		hist_bump(&c->sense[task->sense[(task->sense[0] & 0x7f) >= 0x72 ? 1 : 2] & 15], 1);
+		hist_bump(&c->sense[key], 1);
 	else if (task->status == SCSI_RESERVATION_CONFLICT)
 		hist_bump(&c->conflicts, 1);
 	else if (task->status == SCSI_BUSY || task->status == SCSI_TASK_SET_FULL)

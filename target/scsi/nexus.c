@@ -16,6 +16,7 @@
 
 #include "common/be.h"
 #include "common/own.h"
+#include "common/trace.h"
 
 #include <stdio.h>
 
@@ -259,6 +260,7 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
 	nexus->well_known.flow = scsi_flow_new(nexus, FLOW_NO_LUN, NULL);
 	list_push(&nexus->member->nexuses, &nexus->node);
 	scsi_res_joined(nexus);
+	trace_add(TRACE_nexus_open, nexus->itl_count, 0);
 }
 
 /* No task is left: what it has reserved by SPC-2 ends with it (SAM-5 6.3.4), then it is gone. */
@@ -298,6 +300,7 @@ void scsi_nexus_close(struct scsi_nexus *nexus, void (*drained)(struct scsi_nexu
 {
 	own_assert(nexus->magic == SCSI_NEXUS_MAGIC && !nexus->closing);
 	nexus->closing = true;
+	trace_add(TRACE_nexus_close, nexus->task_count, 0);
 	for (unsigned i = 0; i < nexus->itl_count; i++) /* SBC-3 4.15 */
 		scsi_itl_allow(&nexus->itl[i]);
 	nexus->drained = drained;

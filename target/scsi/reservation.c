@@ -9,6 +9,7 @@
 #include "target/scsi/reservation_home.h"
 
 #include "common/own.h"
+#include "common/trace.h"
 #include "common/stat.h"
 
 #include <errno.h>
@@ -228,6 +229,7 @@ static void publish_done(struct scsi_everywhere *e)
 
 	res->state = own_take(req->next);
 	res_state_free(old, res->state);
+	trace_add(TRACE_reservation_changed, res->state->count, res->state->type);
 	tell_log(req);
 	home_over(res);
 }

@@ -16,6 +16,7 @@
 
 #include "common/own.h"
 #include "common/stat.h"
+#include "common/trace.h"
 
 #include <errno.h>
 #include <string.h>
@@ -50,6 +51,7 @@ static void task_start(struct scsi_nexus *nexus, struct scsi_task *task)
 	task->request = NULL;
 	task->next = NULL;
 	stat_add(STAT_scsi_commands, 1);
+	trace_task(TRACE_task_begin, task->tag, task->cdb[0]);
 }
 
 void scsi_task_submit(struct scsi_nexus *nexus, struct scsi_task *task)
@@ -108,6 +110,7 @@ static void task_give_back(struct scsi_task *task)
 	list_del(&task->node);
 	nexus->task_count--;
 	task->aborted = task->abort_wanted;
+	trace_task(TRACE_task_end, task->tag, task->status);
 	if (task->aborted)
 		stat_add(STAT_scsi_aborted, 1);
 	if (task->work_buf)

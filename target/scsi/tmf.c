@@ -12,6 +12,7 @@
 #include "target/scsi/unit.h"
 
 #include "common/own.h"
+#include "common/trace.h"
 
 static struct scsi_tmf *tmf_of(struct scsi_everywhere *e)
 {
@@ -227,6 +228,7 @@ static void tmf_end(void *arg)
 		if (scsi_res_reset(lun, tmf->everywhere.origin, tmf_end, tmf))
 			return;
 	scsi_map_put(tmf->map);
+	trace_add(TRACE_task_management_end, tmf->function, tmf->result);
 	tmf->done(tmf);
 }
 
@@ -296,6 +298,7 @@ void scsi_tmf_submit(struct scsi_tmf *tmf)
 		tmf->function == SCSI_TMF_TARGET_RESET || tmf->function == SCSI_TMF_ABORT_CHOSEN;
 
 	own_assert(nexus->magic == SCSI_NEXUS_MAGIC);
+	trace_add(TRACE_task_management, tmf->function, tmf->tag);
 	if (!whole_target)
 		itl = scsi_nexus_find(nexus, tmf->lun_field);
 	tmf->lun = itl ? itl->lun : NULL;
