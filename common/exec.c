@@ -14,8 +14,12 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#define EXEC_SILENCE_MS 200 /* then who watches is asked whether it is to go on */
+
 struct exec_said {
-	int fd; /* our end; -1: at its end */
+	int fd;                         /* our end; -1: at its end */
+	const struct exec_watch *watch; /* is told instead of kept; or NULL */
+	bool ended;                     /* it wants no more */
 	char *text;
 	size_t len, room;
 };
@@ -32,6 +36,10 @@ static void said_read(struct exec_said *s)
 		close(own_take_fd(&s->fd));
 		return;
 	}
+	if (s->watch) {
+		s->ended |= !s->watch->said(s->watch->arg, piece, (size_t)n);
+		return;
+	}
 	if (s->len + (size_t)n > EXEC_SAID_MAX)
 		return;
 	if (s->len + (size_t)n + 1 > s->room) {
@@ -44,13 +52,28 @@ static void said_read(struct exec_said *s)
 	s->text[s->len] = 0;
 }
 
-static void said_all(struct exec_said said[2])
+/* Asks the one who watches; what it does not want any more is ended. */
+static void said_ask(struct exec_said *s, pid_t pid)
 {
+	if (!s->ended)
+		s->ended = !s->watch->said(s->watch->arg, NULL, 0);
+	if (s->ended)
+		kill(pid, SIGKILL);
+}
+
+static void said_all(struct exec_said said[2], pid_t pid)
+{
+	int patience = said[0].watch && pid > 0 ? EXEC_SILENCE_MS : -1;
+
 	while (said[0].fd >= 0 || said[1].fd >= 0) {
 		struct pollfd fds[2] = { { said[0].fd, POLLIN, 0 }, { said[1].fd, POLLIN, 0 } };
 
-		if (poll(fds, 2, -1) < 0)
+		int n = poll(fds, 2, patience);
+
+		if (n < 0)
 			continue;
+		if (patience > 0 && (!n || said[0].ended))
+			said_ask(&said[0], pid);
 		for (unsigned i = 0; i < 2; i++)
 			if (fds[i].revents)
 				said_read(&said[i]);
@@ -109,7 +132,7 @@ static int reap(pid_t pid)
 static int run(const char *const *argv, struct exec_said said[2])
 {
 	int pipes[2][2];
-	pid_t pid;
+	pid_t pid = 0;
 	int err;
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -126,7 +149,7 @@ static int run(const char *const *argv, struct exec_said said[2])
 	err = spawn(argv, pipes, &pid);
 	close(pipes[0][1]);
 	close(pipes[1][1]);
-	said_all(said);
+	said_all(said, err ? 0 : pid);
 	return err ? err : reap(pid);
 }
 
@@ -143,4 +166,13 @@ int exec_run(const char *const *argv, char **out, char **err)
 			free(said[i].text);
 	}
 	return status;
+}
+
+int exec_watch(const char *const *argv, const struct exec_watch *watch, char **err)
+{
+	struct exec_said said[2] = { { .fd = -1, .watch = watch }, { .fd = -1 } };
+	int status = run(argv, said);
+
+	*err = said[1].text ? said[1].text : own_strdup("");
+	return said[0].ended ? -ECANCELED : status;
 }

@@ -8,6 +8,9 @@
 #ifndef KURA_COMMON_EXEC_H
 #define KURA_COMMON_EXEC_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #define EXEC_SAID_MAX (4u << 20) /* what a tool says beyond is dropped */
 
 /*
@@ -17,5 +20,16 @@
  * (-ENOENT: there is no such program); *out and *err are set in every case.
  */
 int exec_run(const char *const *argv, char **out, char **err);
+
+/* Who hears a tool while it runs. */
+struct exec_watch {
+	/* What it has just written, `len` bytes without a NUL; 0: it has been silent for a while.
+	 * False: it is to be ended. On the calling thread. */
+	bool (*said)(void *arg, const char *piece, size_t len);
+	void *arg;
+};
+
+/* The same, with what it writes told at once; -ECANCELED when it was ended as asked. */
+int exec_watch(const char *const *argv, const struct exec_watch *watch, char **err);
 
 #endif

@@ -40,6 +40,18 @@ void server_tend_end(struct server *srv);
  * open. */
 int server_resized(struct server *srv, const char *volume);
 
+struct server_hold;
+
+/*
+ * Holds everything that would change a volume, on every loop; what was under way is done then.
+ * NULL: something does not end, and nothing is held. `err` gets a negative errno. Returns owned:
+ * server_release.
+ */
+struct server_hold *server_hold(struct server *srv, const char *volume, int *err);
+
+/* Lets go of it; what waited goes on. Takes it. For how many microseconds it was held. */
+uint64_t server_release(struct server_hold *hold);
+
 /* Closes a volume that nobody maps, though the configuration names it. 0 or -errno. */
 int server_put_aside(struct server *srv, const char *volume, char *why);
 

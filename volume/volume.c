@@ -15,12 +15,16 @@
 
 /* The channel that callers hold. */
 struct guard_chan {
-	struct vol_chan chan; /* part NULL; below: the first part */
-	struct vol *vol;      /* whose */
-	uint64_t block_mask;  /* block_size - 1 */
-	unsigned lent;        /* see vol_chan_lend; written by its loop */
-	bool readonly;        /* writes are refused */
-	bool submitting;      /* inside vol_submit: nothing may be done now */
+	struct vol_chan chan;   /* part NULL; below: the first part */
+	struct vol *vol;        /* whose */
+	uint64_t block_mask;    /* block_size - 1 */
+	unsigned lent;          /* see vol_chan_lend; written by its loop */
+	bool readonly;          /* writes are refused */
+	bool submitting;        /* inside vol_submit: nothing may be done now */
+	unsigned changing;      /* requests below that change the volume */
+	struct vol_hold *hold;  /* such requests wait; or NULL */
+	struct vol_io *waiting; /* these, by vol_io.next */
+	struct vol_io **last;   /* where the next one is put */
 	struct vol_count_chan count;
 };
 
@@ -95,9 +99,15 @@ static __attribute__((noinline)) void guard_timed(struct guard_chan *g, const st
 		trace_add(TRACE_volume_slow, io->off, ns);
 }
 
+static inline bool guard_changes(const struct vol_io *io)
+{
+	return io->op == VOL_WRITE || io->op == VOL_TRIM || io->op == VOL_ZERO;
+}
+
 static void guard_done(struct vol_io *io, int res)
 {
 	struct guard_chan *g = guard_of(io->chan);
+	bool changed = guard_changes(io);
 
 	own_assert(!g->submitting && g->count.inflight);
 	hist_bump(&g->count.inflight, (uint64_t)-1);
@@ -106,7 +116,10 @@ static void guard_done(struct vol_io *io, int res)
 		guard_timed(g, io);
 	if (__builtin_expect(res < 0, 0))
 		res = guard_failed(g, io, res);
+	g->changing -= changed;
 	io->done(io, res);
+	if (__builtin_expect(g->hold && changed && !g->changing, 0))
+		g->hold->held(g->hold);
 }
 
 void vol_io_done(struct vol_io *io, int res)
@@ -216,10 +229,23 @@ static int guard_verdict(const struct guard_chan *g, const struct vol_io *io)
 	return 0;
 }
 
+/* Down the stack. */
+static void guard_pass(struct guard_chan *g, struct vol_io *io)
+{
+	int err = guard_verdict(g, io);
+
+	g->changing += guard_changes(io);
+	g->submitting = true;
+	if (__builtin_expect(err != 0, 0))
+		vol_io_finish(&g->chan, io, err);
+	else
+		g->chan.below->submit(g->chan.below, io);
+	g->submitting = false;
+}
+
 void vol_submit(struct vol_chan *chan, struct vol_io *io)
 {
 	struct guard_chan *g = guard_of(chan);
-	int err;
 
 	own_assert(!chan->part);
 	guard_check(g, io);
@@ -229,13 +255,39 @@ void vol_submit(struct vol_chan *chan, struct vol_io *io)
 	io->depth = 1;
 	io->extent_count = 0;
 	io->cancelled = false;
-	g->submitting = true;
-	err = guard_verdict(g, io);
-	if (__builtin_expect(err != 0, 0))
-		vol_io_finish(chan, io, err);
-	else
-		chan->below->submit(chan->below, io);
-	g->submitting = false;
+	if (__builtin_expect(g->hold && guard_changes(io), 0)) {
+		io->next = NULL;
+		*g->last = io;
+		g->last = &io->next;
+		return;
+	}
+	guard_pass(g, io);
+}
+
+bool vol_chan_hold(struct vol_chan *chan, struct vol_hold *hold)
+{
+	struct guard_chan *g = guard_of(chan);
+
+	own_assert(!g->hold && !g->waiting);
+	g->hold = hold;
+	g->last = &g->waiting;
+	return !g->changing;
+}
+
+void vol_chan_release(struct vol_chan *chan)
+{
+	struct guard_chan *g = guard_of(chan);
+	struct vol_io *io = g->waiting;
+
+	own_assert(g->hold);
+	g->hold = NULL;
+	g->waiting = NULL;
+	while (io) {
+		struct vol_io *next = io->next;
+
+		guard_pass(g, io);
+		io = next;
+	}
 }
 
 void vol_cancel(struct vol_chan *chan, struct vol_io *io)

@@ -194,6 +194,7 @@ struct vol_io {
 	uint64_t scratch[4];     /* the store's */
 	struct iovec one;        /* room for one piece: the caller's; for ZERO the guard's */
 	struct iovec bounce_iov; /* the store's: the piece of `bounce` in use */
+	struct vol_io *next;     /* the guard's: waits with others for a channel that is held */
 };
 
 /* Zeroes what a request needs and sets the magic. The caller fills op .. done afterwards. */
@@ -214,6 +215,22 @@ void vol_submit(struct vol_chan *chan, struct vol_io *io);
  * never inside. On the channel's loop.
  */
 void vol_cancel(struct vol_chan *chan, struct vol_io *io);
+
+/* ---- holding still ---- */
+
+struct vol_hold {
+	void (*held)(struct vol_hold *hold); /* on the channel's loop */
+};
+
+/*
+ * From now on requests that change the volume (WRITE, TRIM, ZERO) wait in this channel. True: none
+ * is on its way; else `held` comes when those that were let through before are done, unless they
+ * are released first. One hold at a time, kept until vol_chan_release. On the channel's loop.
+ */
+bool vol_chan_hold(struct vol_chan *chan, struct vol_hold *hold);
+
+/* Lets those that wait through, in their order. On the channel's loop. */
+void vol_chan_release(struct vol_chan *chan);
 
 /* Requests of this channel that are not done. */
 unsigned vol_chan_inflight(const struct vol_chan *chan);

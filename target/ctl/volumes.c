@@ -176,12 +176,14 @@ static void unmap_target(struct cfg_target *t, const char *volume)
 
 static bool maps(const struct cfg_target *t, const char *volume)
 {
+	bool is;
 	struct jval *list = mapped_by(NULL, t, t->luns, t->lun_count, volume);
 
 	for (unsigned k = 0; k < t->access_count; k++)
 		list = mapped_by(list, t, t->access[k].luns, t->access[k].lun_count, volume);
+	is = list;
 	jval_free(list);
-	return list != NULL;
+	return is;
 }
 
 bool ctl_unmap(struct ctl_call *call, struct config *cfg, const char *volume)
@@ -244,6 +246,15 @@ bool ctl_is_free(
 	return false;
 }
 
+bool ctl_is_written(const struct config *cfg, const struct ctl_volume *v)
+{
+	struct jval *mapped = ctl_mapped(cfg, v->is.name);
+	bool is = mapped;
+
+	jval_free(mapped);
+	return is && v->cfg && !v->cfg->readonly && !v->is.snapshot;
+}
+
 /* ---- steps ---- */
 
 bool ctl_note(struct ctl_call *call, const struct doing *doing)
@@ -286,6 +297,26 @@ bool ctl_name_volume(struct ctl_call *call, struct config *cfg, const struct doi
 	(void)fault_point(FAULT_verb_followed);
 	doing_end(server_state_dir(call->srv), doing->volume);
 	return ok;
+}
+
+void ctl_name_new(struct ctl_call *call, const char *pool, const char *volume)
+{
+	const struct doing doing = { DOING_MAKE, volume, pool, NULL, NULL, false };
+	struct pool *open = server_pool(call->srv, pool);
+	struct cfg_volume v = { 0 };
+	struct pool_volume is;
+
+	cfg_set_defaults(CFG_OBJECT_volume, &v);
+	v.name = own_strdup(volume);
+	v.pool = own_strdup(pool);
+	if (ctl_name_volume(call, ctl_config(call), &doing, &v)) {
+		jval_set_text(call->result, "volume", volume);
+		jval_set_text(call->result, "pool", pool);
+		if (!pool_find(open, volume, &is, NULL, 0))
+			jval_set_number(call->result, "size", is.size);
+	}
+	cfg_fini_object(CFG_OBJECT_volume, &v);
+	server_pool_put(call->srv, open);
 }
 
 bool ctl_tend(struct ctl_call *call)

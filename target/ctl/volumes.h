@@ -64,6 +64,20 @@ bool ctl_note(struct ctl_call *call, const struct doing *doing);
 bool ctl_name_volume(struct ctl_call *call, struct config *cfg, const struct doing *doing,
 	const struct cfg_volume *like);
 
+/* The same for one that is as a volume is by default; answers with its name and size. */
+void ctl_name_new(struct ctl_call *call, const char *pool, const char *volume);
+
+/* A snapshot, for which the volume is held still; for how long in *micros. 0, or -errno with a
+ * sentence in `why` (POOL_WHY_LEN). */
+int ctl_snapshot(struct ctl_call *call, struct pool *pool, const char *volume, const char *snap,
+	uint64_t *micros, char *why);
+
+/* Whether a copy of its bytes may leave it; false after ctl_fail. `what` it would be. */
+bool ctl_may_copy(struct ctl_call *call, const struct ctl_volume *v, const char *what);
+
+/* Whether somebody might write to it while it is copied: it is mapped, and not read-only. */
+bool ctl_is_written(const struct config *cfg, const struct ctl_volume *v);
+
 /* As server_tend; false after ctl_fail. */
 bool ctl_tend(struct ctl_call *call);
 

@@ -178,6 +178,11 @@ void scsi_lun_close(struct scsi_lun *lun, struct loop *loop)
 		vol_chan_close(chan);
 }
 
+struct vol_chan *scsi_lun_chan(const struct scsi_lun *lun, struct loop *loop)
+{
+	return lun->chan[scsi_member_of(lun->domain, loop)->index];
+}
+
 struct vol *scsi_lun_vol(const struct scsi_lun *lun)
 {
 	return lun->vol;

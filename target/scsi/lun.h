@@ -45,6 +45,9 @@ bool scsi_lun_stop(struct scsi_lun *lun);
 /* The NAA identifier of a volume without one by hand: SCSI_NAA_LEN bytes. Any thread. */
 void scsi_naa_from_uuid(const uint8_t *uuid, uint8_t *naa);
 
+/* Its channel on a loop, borrowed; NULL: there is none. On that loop. */
+struct vol_chan *scsi_lun_chan(const struct scsi_lun *lun, struct loop *loop);
+
 /* The volume, borrowed. Any thread. */
 struct vol *scsi_lun_vol(const struct scsi_lun *lun);
 

@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kurad  # noqa: E402
 import tapout  # noqa: E402
 import tool  # noqa: E402
-from initiator import GOOD, Initiator, write10  # noqa: E402
+from initiator import GOOD, Initiator, read10, write10  # noqa: E402
 
 HOST = "iqn.2026-11.kura.test:host"
 SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
@@ -242,6 +242,195 @@ def test_grow():
         tap.check(box.must("volume show a")["size"] == 16 * MIB, "also after a restart")
 
 
+# --- snapshots, clones ----------------------------------------------------------------------
+
+
+class Rounds(threading.Thread):
+    """Writes its 64 blocks of 4 KiB in order, round after round, each with the round's number: at
+    any moment the first so many have one round, the others the one before."""
+
+    def __init__(self, box, target, number):
+        super().__init__()
+        self.session = Initiator(box.portals[0], target, isid=20 + number, name=HOST)
+        self.first = number * 64
+        self.rounds, self.wrong = 0, ""
+        self.ending = threading.Event()
+
+    def run(self):
+        self.session.settle()
+        while not self.ending.is_set() and not self.wrong:
+            self.rounds += 1
+            for block in range(64):
+                status, sense, _data = self.session.command(
+                    write10((self.first + block) * 8, 8), write=bytes([self.rounds % 256]) * 4096)
+                if status != GOOD:
+                    self.wrong = f"{status} {sense}"
+
+    def torn(self, image):
+        """What of its blocks in an image is of no single moment; None: nothing."""
+        blocks = [image[(self.first + i) * 4096:(self.first + i + 1) * 4096] for i in range(64)]
+        seen = [b[0] for b in blocks]
+        whole = all(b == bytes([b[0]]) * 4096 for b in blocks)
+        last = seen[0]
+        edge = next((i for i, n in enumerate(seen) if n != last), 64)
+        ok = whole and all(n == (last - 1) % 256 for n in seen[edge:])
+        return None if ok else str(seen)
+
+
+def on_reflinks(box):
+    """Has the pool of a box on an XFS of its own; what is missing for that, or nothing."""
+    image = box.path("xfs")
+    with open(image, "wb") as f:
+        f.truncate(400 * MIB)
+    mount = f"mount -t xfs -o loop {image} {box.path('pool')}"
+    if os.geteuid() or not shutil.which("mkfs.xfs"):
+        return "root and mkfs.xfs are needed"
+    ok, text = run("mkfs.xfs", "-q", "-f", "-m", "reflink=1", image)
+    ok = ok and run("unshare", "-m", "sh", "-c", mount)[0]
+    box.wrap = ["unshare", "-m", "sh", "-c", mount + ' && exec "$@"', "sh"]
+    return None if ok else "no loop device can be mounted: " + text
+
+
+def test_snapshots():
+    box = Box()
+    missing = on_reflinks(box)
+    if missing:
+        box.cleanup()
+        tap.skip("snapshots on a filesystem with reflinks", missing)
+        return
+    with box:
+        box.must("volume create a --size 16M")
+        target, url = share(box, "a")
+        writers = [Rounds(box, target, i) for i in range(4)]
+        for w in writers:
+            w.start()
+        held = []
+        for i in range(10):
+            held.append(box.must(f"volume snapshot a s{i}")["held_ns"])
+            before = [w.rounds for w in writers]
+            while any(w.rounds < n + 2 and w.is_alive() for w, n in zip(writers, before)):
+                pass
+        for w in writers:
+            w.ending.set()
+        for w in writers:
+            w.join()
+        tap.note(f"ten snapshots under four writers: writes were held for {max(held) // 1000} us "
+                 f"at most, {sum(held) // len(held) // 1000} us on average")
+        tap.check(not any(w.wrong for w in writers), "ten snapshots under I/O; it goes on",
+                  str([w.wrong for w in writers]))
+        images = []
+        for i in range(10):
+            box.must(f"volume export s{i} --file {box.path(f's{i}.raw')} --format raw")
+            with open(box.path(f"s{i}.raw"), "rb") as f:
+                images.append(f.read())
+        torn = [w.torn(image) for image in images for w in writers]
+        tap.check(not any(torn), "each is of one moment", str([t for t in torn if t]))
+        tap.check(len(set(images)) == 10, "and they differ")
+        box.refused("a snapshot has a name of its own", 6, "s0", "volume snapshot a s0")
+        box.refused("which no volume has", 6, "there is one", "volume snapshot a a")
+        shown = box.must("volume show a")
+        tap.check(shown["snapshots"] == [f"s{i}" for i in range(10)], "show lists them", str(shown))
+        box.done("a clone of one", "volume clone s3 c", volume="c")
+        tap.check(same(box, "c", box.path("s3.raw")), "is served with its bytes")
+        box.done("a clone of what is mapped", "volume clone a d", volume="d")
+        box.refused("no way back while it is mapped", 4, target, "volume revert a s3")
+        for w in writers:
+            w.session.close()
+        box.must(f"target delete {target} --force")
+        box.done("without that", "volume revert a s3")
+        tap.check(same(box, "a", box.path("s3.raw")), "it is what it was")
+        box.refused("not to a snapshot of another", 2, "no snapshot of it", "volume revert c s3")
+        box.done("a snapshot is served", "volume adopt s5", changed=True)
+        tap.check(same(box, "s5", box.path("s5.raw")), "as it is")
+        box.refused("and is not reverted to then", 4, "forget", "volume revert a s5")
+        box.must("volume forget s5")
+        box.done("deleted", "volume delete s5", changed=True)
+        box.must(f"share a --to {HOST}")
+        box.done("an image of what is mapped", f"volume export a --file {box.path('a.qcow2')}")
+        tap.check(same(box, "a", box.path("a.qcow2")) and
+                  not [v for v in box.must("volume list --all")["volumes"] if "export" in v["volume"]],
+                  "is of a snapshot that is gone")
+
+
+def same(box, volume, image):
+    """Whether a volume has the bytes of an image, as an initiator reads them."""
+    before = box.must(f"volume show {volume}")["mapped"]
+    target = box.must(f"share {volume} --to {HOST}")["target"]
+    reader = Initiator(box.portals[0], target, isid=77, name=HOST)
+    reader.settle()
+    raw = box.path("compare.raw")
+    ok, _text = run("qemu-img", "convert", "-O", "raw", image, raw)
+    with open(raw, "rb") as f:
+        wanted = f.read()
+    size = box.must(f"volume show {volume}")["size"]
+    got = b"".join(reader.command(read10(lba, 256), read=256 * 512)[2]
+                   for lba in range(0, size // 512, 256))
+    reader.close()
+    os.unlink(raw)
+    if not before:
+        box.must(f"target delete {target} --force")
+    return ok and got == wanted
+
+
+# --- images ---------------------------------------------------------------------------------
+
+
+def make_image(box):
+    """A disk of 8 MiB with something in it, as raw bytes and as QEMU's own format."""
+    raw, qcow2 = box.path("disk.raw"), box.path("disk.qcow2")
+    with open(raw, "wb") as f:
+        f.truncate(8 * MIB)
+        for at in (0, 12345, 3 * MIB, 8 * MIB - 5000):
+            f.seek(at)
+            f.write(os.urandom(5000))
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", raw, qcow2)
+    return raw, qcow2
+
+
+def test_images():
+    with Box() as box:
+        raw, qcow2 = make_image(box)
+        box.done("a qcow2 is imported", f"volume import a --file {qcow2}", size=8 * MIB)
+        tap.check(same(box, "a", raw), "and served with its bytes")
+        shown = box.must("volume show a")
+        tap.check(shown["allocated"] < 4 * MIB, "what is zero takes no space", str(shown))
+        share(box, "a")
+        box.refused("one that is written is not exported", 4, "--force",
+                    f"volume export a --file {box.path('no.qcow2')}")
+        tap.check(not os.path.exists(box.path("no.qcow2")), "nothing is left of that")
+        box.must(f"target delete {box.must('volume show a')['mapped'][0].split()[0]}")
+        for kind in ("raw", "qcow2", "vhd", "vhdx", "vmdk"):
+            image = box.path("out." + kind)
+            box.done(f"exported as {kind}", f"volume export a --file {image} --format {kind}")
+            name = "vpc" if kind == "vhd" else kind
+            ok, text = run("qemu-img", "compare", "-f", "raw", "-F", name, raw, image)
+            tap.check(ok, "compares equal", text)
+            box.done(f"imported from {kind}", f"volume import i{kind} --file {image} --format {kind}")
+            there = "driver=raw,file.driver=file,file.locking=off,file.filename="
+            ok, text = run("qemu-img", "compare", "--image-opts", there + raw,
+                           there + box.path(f"pool/i{kind}"))
+            tap.check(ok, "compares equal", text)
+        box.refused("a file that is there", 6, "--replace", f"volume export a --file {raw}")
+        box.refused("a file that is not", 3, "No such file", "volume import x --file /nowhere/x")
+        box.refused("a name that is taken", 6, "there is one", f"volume import a --file {qcow2}")
+        with open(box.path("junk"), "wb") as f:
+            f.write(b"KDMV" + b"x" * 100)
+        box.refused("what is no image", 1, "junk", f"volume import x --file {box.path('junk')} --format qcow2")
+        over = box.path("over.qcow2")
+        run("qemu-img", "create", "-f", "qcow2", "-b", "/etc/hostname", "-F", "raw", over)
+        box.refused("an image that names another file", 1, "changed since",
+                    f"volume import x --file {over}")
+        tap.check(sorted(os.listdir(box.path("pool"))) == sorted(
+            [n + e for n in ("a", "iraw", "iqcow2", "ivhd", "ivhdx", "ivmdk") for e in ("", ".kura")])
+                  and not os.listdir(box.path("state/doing")), "nothing is left of these",
+                  str(os.listdir(box.path("pool"))))
+        box.done("a copy", "volume clone a b", volume="b", size=8 * MIB)
+        tap.check(same(box, "b", raw), "has its bytes")
+        share(box, "a")
+        box.refused("not of what is written", 4, "lun remove", "volume clone a c")
+        box.refused("no snapshots on this filesystem", 1, "snapshot", "volume snapshot a s")
+
+
 # --- kill -9 at each step -------------------------------------------------------------------
 
 # verb: what is there before, and at which points it can be killed
@@ -255,6 +444,11 @@ STEPS = {
                               "verb_pool_done", "verb_written", "verb_followed"),
     "volume grow old 8M": ("pool_resized",),
     "volume shrink old 1M --force": ("pool_resized",),
+    "volume clone old new": ("verb_noted", "pool_made", "pool_copied", "pool_committed",
+                             "verb_pool_done", "verb_written", "verb_followed"),
+    "volume import new --file @/disk --format raw": (
+        "verb_noted", "pool_made", "pool_committed", "verb_pool_done", "verb_written",
+        "verb_followed"),
     "volume forget old": ("verb_written", "verb_followed"),
 }
 
@@ -265,6 +459,9 @@ def one_step(line, point):
     try:
         box.start()
         box.must("volume create old --size 4M")
+        with open(box.path("disk"), "wb") as f:
+            f.write(b"disk" * 4096)
+        line = line.replace("@", box.scratch)
         old = box.state()
         box.end()
         box.env["KURA_FAULT"] = point
@@ -323,7 +520,8 @@ def main():
     if not shutil.which("qemu-img") or not shutil.which("iscsi-inq"):
         tap.skip("verbs of volumes", "qemu-img and libiscsi's tools are not here")
         return tap.done()
-    for test in (test_pools, test_create, test_delete, test_human, test_grow, test_kill, test_fail):
+    for test in (test_pools, test_create, test_delete, test_human, test_grow, test_snapshots, test_images,
+                 test_kill, test_fail):
         test()
     return tap.done()
 
