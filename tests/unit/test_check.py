@@ -132,7 +132,32 @@ def test_portal():
         found(kura, "an address that is lost", "error", "portal 192.0.2.1", "no interface")
 
 
+def test_pool():
+    """A pool's file system fills up, in a mount of its own."""
+    probe = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
+    if probe.returncode:
+        tap.skip("a pool that fills up", "no mount namespaces here")
+        return
+    text = kurad.one_target(TARGET, [MEM], initiator=HOST) + kurad.config_text(
+        {"pools": [{"name": "p", "kind": "dir", "path": "@SCRATCH@/pool"}]})
+    k = kurad.Kurad(text)
+    folder = k.path("pool")
+    os.mkdir(folder)
+    k.wrap = ["unshare", "-m", "--propagation", "private", "sh", "-c",
+              f"mount -t tmpfs -o size=8M none {folder} && exec \"$@\"", "sh"]
+    with k:
+        kura = tool.Tool(k)
+        inside = f"/proc/{k.process.pid}/root{folder}/ballast"
+        tap.check(check(kura, "--all")[1].get(("ok", "pools")), "a pool with room")
+        for megabytes, severity in ((7, "warning"), (8, "error")):
+            with open(inside, "wb") as f:
+                f.write(bytes(megabytes * 1000000))
+            found(kura, f"{megabytes} of its 8 MB are used", severity, "pool p", "percent of its room")
+        os.unlink(inside)
+        tap.check(("error", "pool p") not in check(kura)[1], "and has room again")
+
+
 signal.alarm(int(120 * SLOW))
-for test in (test_quiet, test_served, test_private, test_box, test_portal):
+for test in (test_quiet, test_served, test_private, test_box, test_portal, test_pool):
     test()
 sys.exit(tap.done())
