@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,17 +84,92 @@ static size_t log_escape(char *dst, size_t at, size_t room, const char *src)
 	return at;
 }
 
+/* ---- the journal's own protocol: systemd.journal-fields(7) ---- */
+
+static int journal_fd = -1;
+
+/* Whether standard error is what JOURNAL_STREAM names, "device:inode". */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char here[64];
+	struct stat st;
+
+	if (!stream || fstat(STDERR_FILENO, &st))
+		return false;
+	snprintf(here, sizeof here, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return !strcmp(stream, here);
+}
+
+void log_to_journal(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) >= sizeof a.sun_path || !stderr_is_journal())
+		return;
+	strcpy(a.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && !connect(fd, (const struct sockaddr *)&a, sizeof a))
+		journal_fd = fd;
+	else if (fd >= 0)
+		close(fd);
+}
+
+/* Appends "KURA_PEER=value" for each "peer=value" or "peer=\"value\"" of a line's fields. */
+static size_t journal_fields(char *out, size_t at, size_t room, const char *fields)
+{
+	while (*fields) {
+		size_t key = strspn(fields, "abcdefghijklmnopqrstuvwxyz0123456789_");
+		const char *value = fields + key + 1;
+		bool quoted = key && fields[key] == '=' && *value == '"';
+		size_t len;
+
+		if (!key || fields[key] != '=') {
+			fields += strcspn(fields, " ");
+			fields += strspn(fields, " ");
+			continue;
+		}
+		value += quoted;
+		len = strcspn(value, quoted ? "\"" : " ");
+		if (at + key + len + 8 > room)
+			return at;
+		at += (size_t)sprintf(out + at, "KURA_");
+		for (size_t i = 0; i < key; i++)
+			out[at++] = (char)toupper((unsigned char)fields[i]);
+		at += (size_t)sprintf(out + at, "=%.*s\n", (int)len, value);
+		fields = value + len + (quoted && value[len]);
+		fields += strspn(fields, " ");
+	}
+	return at;
+}
+
+/* The line without its prefix and end; `fields` its part that has them. False: it was not taken,
+ * and a loop does not wait for that. */
+static bool journal_send(enum log_level level, const char *line, size_t len, const char *fields)
+{
+	char out[3 * LOG_LINE_MAX];
+	size_t at = (size_t)snprintf(out, sizeof out,
+		"PRIORITY=%c\nSYSLOG_IDENTIFIER=kurad\nMESSAGE=%.*s\n", "3467"[level], (int)len,
+		line);
+
+	at = journal_fields(out, at, sizeof out, fields);
+	return send(journal_fd, out, at, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)at;
+}
+
 void log_write(enum log_level level, const char *msg, const char *fmt, ...)
 {
 	char fields[LOG_LINE_MAX], line[LOG_LINE_MAX + 64];
-	size_t at;
+	size_t at, prefix, begin;
 	ssize_t n;
 
 	if (!log_wants(level))
 		return;
+	prefix = strlen(log_prefix(level));
 	at = (size_t)snprintf(line, sizeof line, "%s%s", log_prefix(level), msg);
 	if (at >= sizeof line)
 		at = sizeof line - 2;
+	begin = at;
 	if (fmt && *fmt) {
 		va_list ap;
 
@@ -101,6 +179,10 @@ void log_write(enum log_level level, const char *msg, const char *fmt, ...)
 		line[at++] = ' ';
 		at = log_escape(line, at, sizeof line, fields);
 	}
+	line[at] = '\0';
+	if (journal_fd >= 0 &&
+		journal_send(level, line + prefix, at - prefix, line + begin + (at > begin)))
+		return;
 	line[at++] = '\n';
 	n = write(STDERR_FILENO, line, at);
 	(void)n; /* nobody is left to tell */

@@ -13,6 +13,12 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
+#define LOG_JOURNAL "/run/systemd/journal/socket"
+
+/* Lines go to the journal's socket `path` from now on, with their fields as fields (KURA_PEER=...),
+ * when standard error is the journal; else nothing changes. Once, before there are threads. */
+void log_to_journal(const char *path);
+
 /* A budget for lines that a peer can cause: `burst` lines, then one a second. Zero is a full one.
  */
 struct log_limit {

@@ -128,6 +128,7 @@ int main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	o.run.config = o.config;
+	log_to_journal(LOG_JOURNAL);
 	trace_on_crash();
 	return run_server(cfg, &o.run) ? EXIT_FAILED : EXIT_OK;
 }

@@ -21,8 +21,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 /* ---- be.h ---- */
@@ -271,6 +275,54 @@ static void test_log_line_cannot_be_forged(void **state)
 	unsetenv("JOURNAL_STREAM");
 }
 
+/* In a child: a process goes to the journal for good. */
+static void journal_child(const char *path)
+{
+	char stream[64];
+	struct stat st;
+
+	setenv("JOURNAL_STREAM", "1:1", 1); /* another one than standard error */
+	log_to_journal(path);
+	log_info("test: not to the journal", NULL);
+	fstat(STDERR_FILENO, &st);
+	snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_to_journal(path);
+	log_warn("test: refused", "conn=%d why=\"no \nroom\" %s b=", 7, "loose words");
+	log_error("test: bare", NULL);
+	_exit(0);
+}
+
+static void test_log_fields_of_the_journal(void **state)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	char dir[] = "/tmp/kura-journal-XXXXXX", got[4096];
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), status;
+	ssize_t n;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(a.sun_path, sizeof a.sun_path, "%s/socket", dir);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof a), 0);
+	pid = fork();
+	if (!pid)
+		journal_child(a.sun_path);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
+	got[n > 0 ? n : 0] = '\0';
+	assert_string_equal(got,
+		"PRIORITY=4\nSYSLOG_IDENTIFIER=kurad\n"
+		"MESSAGE=test: refused conn=7 why=\"no \\x0aroom\" loose words b=\n"
+		"KURA_CONN=7\nKURA_WHY=no \\x0aroom\nKURA_B=\n");
+	n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
+	got[n > 0 ? n : 0] = '\0';
+	assert_string_equal(got, "PRIORITY=3\nSYSLOG_IDENTIFIER=kurad\nMESSAGE=test: bare\n");
+	close(fd);
+	unlink(a.sun_path);
+	rmdir(dir);
+}
+
 static void test_log_long_line_is_cut(void **state)
 {
 	char *big = own_calloc(1, 9001);
@@ -449,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_list_order),
 		cmocka_unit_test(test_own_scope_ends_ownership),
 		cmocka_unit_test(test_log_line_cannot_be_forged),
+		cmocka_unit_test(test_log_fields_of_the_journal),
 		cmocka_unit_test(test_log_long_line_is_cut),
 		cmocka_unit_test(test_log_level_and_limit),
 		cmocka_unit_test(test_stat_sums_over_threads),
