@@ -141,44 +141,85 @@ static void tell_mapped(struct jval *out, const struct config *cfg, const char *
 	jval_set(out, "mapped", mapped ? mapped : jval_list());
 }
 
-static void list_one(
-	struct ctl_call *call, struct jval *list, struct config *cfg, const struct cfg_volume *v)
+/* What a pool has, asked once. */
+struct listing {
+	struct pool *pool;           /* in use; NULL: it is not open */
+	struct pool_volume *volumes; /* owned */
+	size_t count;
+};
+
+static const struct pool_volume *find_listed(const struct listing *l, const char *name)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		if (!strcmp(l->volumes[i].name, name))
+			return &l->volumes[i];
+	}
+	return NULL;
+}
+
+/* One for each pool of the configuration, returned owned: listings_free. */
+static struct listing *listings_new(struct ctl_call *call, const struct config *cfg)
+{
+	struct listing *all = own_calloc(cfg->pool_count + 1, sizeof *all);
+
+	for (unsigned i = 0; i < cfg->pool_count; i++) {
+		struct listing *l = &all[i];
+
+		l->pool = server_pool(call->srv, cfg->pools[i].name);
+		if (l->pool && pool_list(l->pool, &l->volumes, &l->count, NULL, 0))
+			l->count = 0;
+	}
+	return all;
+}
+
+static void listings_free(struct ctl_call *call, const struct config *cfg, struct listing *all)
+{
+	for (unsigned i = 0; i < cfg->pool_count; i++) {
+		server_pool_put(call->srv, all[i].pool);
+		free(all[i].volumes);
+	}
+	free(all);
+}
+
+static void list_one(struct ctl_call *call, struct jval *list, const struct config *cfg,
+	const struct cfg_volume *v, const struct listing *all)
 {
 	struct jval *one = jval_object();
+	const struct pool_volume *is = NULL;
 	struct ctl_volume found = { .cfg = v };
 
-	found.pool = v->pool ? server_pool(call->srv, v->pool) : NULL;
-	if (found.pool && !pool_find(found.pool, v->name, &found.is, NULL, 0))
+	for (unsigned i = 0; v->pool && !is && i < cfg->pool_count; i++) {
+		if (strcmp(cfg->pools[i].name, v->pool) != 0)
+			continue;
+		is = find_listed(&all[i], v->name);
+		found.pool = all[i].pool;
+	}
+	if (is) {
+		found.is = *is;
 		ctl_tell_volume(one, cfg, &found);
-	else
+	} else {
 		tell_stored(call, one, cfg, v);
-	ctl_volume_fini(call, &found);
+	}
 	tell_mapped(one, cfg, v->name);
 	jval_append(list, one);
 }
 
-/* What pools have besides: snapshots, and what was forgotten. */
-static void list_rest(struct ctl_call *call, struct jval *list, const struct config *cfg,
-	const struct cfg_pool *p)
+/* What a pool has besides: snapshots, and what was forgotten. */
+static void list_rest(struct jval *list, const struct config *cfg, const struct listing *l)
 {
-	struct ctl_volume found = { .pool = server_pool(call->srv, p->name) };
-	struct pool_volume *all own_free = NULL;
-	size_t count = 0;
+	struct ctl_volume found = { .pool = l->pool };
 
-	if (found.pool && pool_list(found.pool, &all, &count, NULL, 0))
-		count = 0;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < l->count; i++) {
 		struct jval *one;
 
-		if (is_there(cfg, all[i].name))
+		if (is_there(cfg, l->volumes[i].name))
 			continue;
 		one = jval_object();
-		found.is = all[i];
+		found.is = l->volumes[i];
 		ctl_tell_volume(one, cfg, &found);
 		jval_set(one, "mapped", jval_list());
 		jval_append(list, one);
 	}
-	ctl_volume_fini(call, &found);
 }
 
 void verb_volume_list(struct ctl_call *call)
@@ -186,17 +227,19 @@ void verb_volume_list(struct ctl_call *call)
 	const char *wanted = ctl_text(call, "pool");
 	struct config *cfg = ctl_config(call);
 	struct jval *list = ctl_list(call);
+	struct listing *all = listings_new(call, cfg);
 
 	for (unsigned i = 0; i < cfg->volume_count; i++) {
 		const struct cfg_volume *v = &cfg->volumes[i];
 
 		if (!wanted || (v->pool && !strcmp(v->pool, wanted)))
-			list_one(call, list, cfg, v);
+			list_one(call, list, cfg, v, all);
 	}
 	for (unsigned i = 0; ctl_flag(call, "all") && i < cfg->pool_count; i++) {
 		if (!wanted || !strcmp(wanted, cfg->pools[i].name))
-			list_rest(call, list, cfg, &cfg->pools[i]);
+			list_rest(list, cfg, &all[i]);
 	}
+	listings_free(call, cfg, all);
 	cfg_free(cfg);
 }
 
