@@ -40,7 +40,7 @@ uint64_t hist_percentile_ns(const struct hist *h, unsigned per_mille)
 	for (unsigned i = 0; i < HIST_BUCKETS && want; i++) {
 		sum += h->bucket[i];
 		if (sum >= want)
-			return hist_bucket_ns(i);
+			return i ? hist_bucket_ns(i) : HIST_LEAST_NS / 2;
 	}
 	return 0;
 }

@@ -38,7 +38,8 @@ unsigned hist_bucket(uint64_t ns);
 /* The smallest value of a bucket; of HIST_BUCKETS: where the last would end. */
 uint64_t hist_bucket_ns(unsigned bucket);
 
-/* The smallest value of the bucket in which `per_mille` of 1000 values are reached; 0: none. */
+/* The smallest value of the bucket in which `per_mille` of 1000 values are reached, of the first
+ * bucket its middle; 0: there are no values. */
 uint64_t hist_percentile_ns(const struct hist *h, unsigned per_mille);
 
 /* How many values are below a power of two of nanoseconds, `shift` HIST_LEAST_SHIFT or more. */

@@ -35,6 +35,9 @@ static void test_percentiles_and_sums(void **state)
 
 	(void)state;
 	assert_int_equal(hist_percentile_ns(&h, 500), 0);
+	hist_add(&h, 3);
+	assert_int_equal(hist_percentile_ns(&h, 500), HIST_LEAST_NS / 2);
+	memset(&h, 0, sizeof h);
 	for (unsigned i = 1; i <= 100; i++)
 		hist_add(&h, i * 10000ull);
 	assert_int_equal(h.count, 100);
