@@ -22,7 +22,7 @@
 
 /* ---- what a person is told ---- */
 
-static char *plain_text(const char *fmt, va_list ap)
+static __attribute__((format(printf, 1, 0))) char *plain_text(const char *fmt, va_list ap)
 {
 	char *text = NULL;
 
