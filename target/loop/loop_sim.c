@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define SIM_START_NS  1000000000ull /* a clock that begins at zero hides mistakes */
-#define SIM_TURNS_MAX 10000u
+#define SIM_TURNS_MAX 200000u       /* a peer may send 64 KiB byte by byte */
 
 struct sim {
 	uint64_t now_ns;
