@@ -74,6 +74,8 @@ static void check_window(struct talk_conn *c, const union pdu *pdu)
 	if (!c->full)
 		return;
 	fuzz_check(!before(max, exp - 1));
+	if (!c->session->wild)
+		fuzz_check(!before(c->session->most, exp));
 	if (c->full_known)
 		fuzz_check(!before(exp, c->exp_cmd_sn) && !before(max, c->max_cmd_sn));
 	c->full_known = true;

@@ -124,7 +124,7 @@ struct talk_session {
 	uint8_t isid[6];
 	uint16_t tsih;
 	uint32_t first; /* the next CmdSN to use: the first that was not */
-	uint32_t most;  /* where `first` has been */
+	uint32_t most;  /* behind the highest number sent: ExpCmdSN cannot be beyond it */
 	uint8_t used[TALK_NUMBERS / 8];
 	uint32_t itt; /* the last one used */
 	bool wild;    /* the target may see PDUs that we do not know of */

@@ -40,19 +40,25 @@ static struct talk_tag *nth_tag(struct talk_conn *c, unsigned n)
 			return &c->tags[i];
 }
 
+/* A number went out: the target may go beyond it once it has all that are before. */
+static void number_sent(struct talk_session *s, uint32_t cmd_sn)
+{
+	if (cmd_sn - s->first < TALK_NUMBERS && (int32_t)(cmd_sn + 1 - s->most) > 0)
+		s->most = cmd_sn + 1;
+}
+
 void talk_number_used(struct talk_session *s, uint32_t cmd_sn)
 {
 	uint32_t ahead = cmd_sn - s->first;
 
 	if (ahead >= TALK_NUMBERS)
 		return;
+	number_sent(s, cmd_sn);
 	s->used[cmd_sn % TALK_NUMBERS / 8] |= (uint8_t)(1u << cmd_sn % 8);
 	while (s->used[s->first % TALK_NUMBERS / 8] & 1u << s->first % 8) {
 		s->used[s->first % TALK_NUMBERS / 8] &= (uint8_t) ~(1u << s->first % 8);
 		s->first++;
 	}
-	if ((int32_t)(s->first - s->most) > 0)
-		s->most = s->first;
 }
 
 /* Back to where the target is: what was dropped on the way is made up for with other requests. */
@@ -67,8 +73,8 @@ static void use_number(struct talk_session *s, uint32_t cmd_sn, bool lost)
 {
 	if (!lost)
 		talk_number_used(s, cmd_sn);
-	else if (cmd_sn == s->most)
-		s->most++;
+	else
+		number_sent(s, cmd_sn);
 }
 
 /* Notes what a request says that goes out now; `lost`: its data digest is wrong. */

@@ -102,6 +102,7 @@ struct world *talk_world_new(void)
 		.max_logins = 16,
 		.max_logins_per_address = 16,
 		.max_sessions = 3, /* of four connections, one too many */
+		.session_connections = TALK_CONNS,
 		.max_tasks = 64,
 		.max_text = 8192,
 		.max_burst = 65536,
