@@ -49,16 +49,15 @@ static int find_in_pool(struct storage *s, const struct cfg_volume *v, struct po
 	conf->store = place->store;
 	conf->path = place->path;
 	conf->readonly |= place->snapshot;
-	if (!place->keep_identity)
-		conf->state_dir = NULL;
+	conf->state_dir = place->keep_identity ? conf->state_dir : NULL;
 	if (!conf->uuid && *place->uuid)
 		conf->uuid = place->uuid;
 	return 0;
 }
 
-static struct vol *open_volume(struct storage *s, const struct cfg_volume *v, char *why)
+static struct vol *open_volume(
+	struct storage *s, const struct cfg_volume *v, struct pool_place *place, char *why)
 {
-	struct pool_place place;
 	struct vol_layer_conf layers[CFG_LAYERS_MAX] = { 0 };
 	struct vol_conf conf = {
 		.name = v->name,
@@ -78,9 +77,51 @@ static struct vol *open_volume(struct storage *s, const struct cfg_volume *v, ch
 	own_assert(v->layer_count <= CFG_LAYERS_MAX);
 	for (unsigned i = 0; i < v->layer_count; i++)
 		layers[i] = (struct vol_layer_conf){ v->layers[i].kind, v->layers[i].options };
-	if (v->pool && find_in_pool(s, v, &place, &conf, why))
+	if (v->pool && find_in_pool(s, v, place, &conf, why))
 		return NULL;
 	return vol_open(&conf, why, STORAGE_WHY_LEN);
+}
+
+/* ---- what moves along with a volume ---- */
+
+static int keep(struct scsi_keeper *keeper, const char *text)
+{
+	const struct storage_volume *v = container_of(keeper, struct storage_volume, keeper);
+	struct pool *pool = pools_get(v->pools, v->pool);
+	char why[POOL_WHY_LEN] = "the pool is not open";
+	int err = pool ? pool_keep(pool, v->name, text, why, sizeof why) : -ENODEV;
+
+	pools_put(v->pools, pool);
+	if (err)
+		log_error("pool: it did not keep what belongs to a volume",
+			"volume=%s pool=%s why=\"%s\"", v->name, v->pool, why);
+	return err;
+}
+
+static char *kept(struct scsi_keeper *keeper, int *err)
+{
+	const struct storage_volume *v = container_of(keeper, struct storage_volume, keeper);
+	struct pool *pool = pools_get(v->pools, v->pool);
+	char why[POOL_WHY_LEN] = "the pool is not open";
+	char *text = NULL;
+
+	*err = -ENODEV;
+	if (pool)
+		text = pool_kept(pool, v->name, err, why, sizeof why);
+	pools_put(v->pools, pool);
+	if (*err)
+		log_error("pool: what it keeps of a volume cannot be read",
+			"volume=%s pool=%s why=\"%s\"", v->name, v->pool, why);
+	return text;
+}
+
+static void volume_in_pool(
+	struct storage_volume *v, const struct cfg_volume *cfg, const struct pool_place *place)
+{
+	v->pool = own_strdup(cfg->pool);
+	v->with_dir = *place->with_dir ? own_strdup(place->with_dir) : NULL;
+	v->keeps = place->keeps;
+	v->keeper = (struct scsi_keeper){ .save = keep, .load = kept };
 }
 
 static void log_volume(const struct cfg_volume *v, const struct vol *vol)
@@ -113,7 +154,8 @@ struct storage_volume *storage_volume_open(
 	struct storage *s, const struct cfg_volume *cfg, char *why)
 {
 	char text[STORAGE_WHY_LEN] = "";
-	struct vol *vol = open_volume(s, cfg, text);
+	struct pool_place place = { 0 };
+	struct vol *vol = open_volume(s, cfg, &place, text);
 	struct storage_volume *v;
 
 	if (!vol) {
@@ -124,6 +166,9 @@ struct storage_volume *storage_volume_open(
 	v = own_calloc(1, sizeof *v);
 	v->name = own_strdup(cfg->name);
 	v->vol = vol;
+	v->pools = s->pools;
+	if (cfg->pool)
+		volume_in_pool(v, cfg, &place);
 	pthread_mutex_lock(&s->lock);
 	list_push(&s->volumes, &v->node);
 	pthread_mutex_unlock(&s->lock);
@@ -140,6 +185,8 @@ void storage_volume_free(struct storage *s, struct storage_volume *v)
 	if (s->running)
 		log_info("volume closed", "volume=%s", v->name);
 	free(v->name);
+	free(v->pool);
+	free(v->with_dir);
 	free(v);
 }
 
@@ -191,6 +238,8 @@ static struct scsi_lun *make_lun(struct storage *s, struct storage_volume *volum
 		.serial = lun->serial,
 		.naa = lun->naa,
 		.state_dir = s->state_dir,
+		.with_dir = volume->with_dir,
+		.keeper = volume->keeps ? &volume->keeper : NULL,
 	};
 
 	return scsi_lun_new(s->domain, &conf);

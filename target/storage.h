@@ -28,6 +28,11 @@ struct storage_volume {
 	struct list node;
 	char *name;
 	struct vol *vol;
+	char *pool;                /* that it is in, or NULL */
+	char *with_dir;            /* folder there for what moves along with it, or NULL */
+	bool keeps;                /* the pool does that by pool_keep */
+	struct scsi_keeper keeper; /* through which it does */
+	struct pools *pools;       /* borrowed */
 };
 
 struct storage_unit {

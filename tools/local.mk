@@ -12,6 +12,8 @@ TESTS += tests/unit/test_import.py tests/unit/test_guides.py
 tests/unit/test_import.log tests/unit/test_guides.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_drain.py
 tests/unit/test_drain.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_pool_move.py
+tests/unit/test_pool_move.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_volume_verbs.py
 tests/unit/test_volume_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_check.py

@@ -8,4 +8,4 @@ volume_libvolume_a_SOURCES = volume/volume.h volume/vol_store.h volume/vol_guts.
 	volume/crypt_key.h volume/crypt_key.c volume/layer_crypt.c \
 	volume/meta.h volume/meta.c volume/meta_record.h volume/meta_record.c volume/pool.h volume/pools.def volume/pool_kind.h volume/pool.c \
 	volume/pool_verbs.c volume/pool_copy.c volume/pool_dir.c volume/pool_block.c volume/pool_watch.c volume/pool_host.c volume/pool_dm.h volume/pool_dm.c \
-	volume/pool_lvm.h volume/pool_lvm_run.c volume/pool_lvm.c
+	volume/pool_lvm.h volume/pool_lvm_run.c volume/pool_lvm_kept.c volume/pool_lvm.c

@@ -255,6 +255,23 @@ int pool_resolve(
 	return err;
 }
 
+int pool_keep(struct pool *pool, const char *name, const char *text, char *said, size_t len)
+{
+	const struct pool_why why = { said, len };
+
+	if (!pool->ops->keep)
+		return pool_refuse(&why, -ENOTSUP, "pool %s: it keeps nothing", pool->conf.name);
+	return pool->ops->keep(pool, name, text, &why);
+}
+
+char *pool_kept(struct pool *pool, const char *name, int *err, char *said, size_t len)
+{
+	const struct pool_why why = { said, len };
+
+	*err = 0;
+	return pool->ops->kept ? pool->ops->kept(pool, name, err, &why) : NULL;
+}
+
 /* ---- open, close ---- */
 
 static void conf_free(struct pool_conf *conf)

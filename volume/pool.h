@@ -134,12 +134,15 @@ int pool_find(
 
 /* What vol_open needs to open a volume of a pool: goes into struct vol_conf. */
 struct pool_place {
-	const char *store;  /* "file" or "block": static */
-	char path[4096];    /* where */
-	char uuid[40];      /* its identity as text, for lack of a record at `path`; or "" */
-	bool keep_identity; /* vol_open is to record the identity itself (conf.state_dir); false:
-			       the pool has it, conf.state_dir is to be NULL */
-	bool snapshot;      /* it is one, to be opened readonly */
+	const char *store;   /* "file" or "block": static */
+	char path[4096];     /* where */
+	char uuid[40];       /* its identity as text, for lack of a record at `path`; or "" */
+	bool keep_identity;  /* vol_open is to record the identity itself (conf.state_dir); false:
+				the pool has it, conf.state_dir is to be NULL */
+	bool snapshot;       /* it is one, to be opened readonly */
+	char with_dir[4096]; /* folder of the pool, made when it is needed, for what others keep
+				about a volume and moves with it; or "" */
+	bool keeps;          /* pool_keep does that */
 };
 
 /*
@@ -148,6 +151,19 @@ struct pool_place {
  */
 int pool_resolve(
 	struct pool *pool, const char *name, struct pool_place *place, char *why, size_t why_len);
+
+/* ---- what others keep about a volume, with it ---- */
+
+/*
+ * Keeps `text` (printable, and newlines) with a volume in the place of what was kept; it lasts when
+ * this returns, moves with the pool and goes with the volume; snapshots and clones have none. Runs
+ * beside other verbs; one call at a time for a volume. -ENOTSUP where pool_place.keeps is false,
+ * -ENOSPC: it is too long; 10 KiB fit in any case.
+ */
+int pool_keep(struct pool *pool, const char *name, const char *text, char *why, size_t why_len);
+
+/* What was kept, owned; NULL with *err 0: nothing; NULL with *err: it cannot be read. */
+char *pool_kept(struct pool *pool, const char *name, int *err, char *why, size_t why_len);
 
 /* ---- making ---- */
 

@@ -10,6 +10,8 @@
  *   .kura:move:NAME:TO    an empty file: NAME is being called TO
  *   .kura:grow:NAME       an empty file: NAME is getting space behind its end
  *
+ * .kura:with is a folder of what others keep about volumes, by their UUIDs.
+ *
  * A rename is the moment of each verb; dir_recover reads these names and finishes or undoes. The
  * directory is locked, so that no second process takes what the first is doing for remains.
  */
@@ -31,6 +33,7 @@
 #include <sys/statvfs.h>
 
 #define DIR_MARK ".kura:"
+#define DIR_WITH DIR_MARK "with"
 
 struct pool_dir {
 	struct pool pool;
@@ -254,6 +257,7 @@ static int dir_resolve(
 	place->store = "file";
 	place->keep_identity = true; /* vol_open finds the record, or makes one */
 	snprintf(place->path, sizeof place->path, "%s/%s", pool->conf.path, name);
+	snprintf(place->with_dir, sizeof place->with_dir, "%s/" DIR_WITH, pool->conf.path);
 	return 0;
 }
 
@@ -410,6 +414,38 @@ static int dir_adopt(struct pool *pool, const char *name, const struct meta_reco
 
 /* ---- deleting ---- */
 
+/* What others keep about a volume goes with it: files of .kura:with/FOLDER/ whose names begin with
+ * its UUID, with or without dashes. */
+static void forget_in(const struct pool *pool, const char *folder, const char *prefix)
+{
+	own_free char *path = own_printf("%s/" DIR_WITH "/%s", pool->conf.path, folder);
+	DIR *dir = opendir(path);
+	const struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		if (!strncmp(e->d_name, prefix, strlen(prefix)))
+			(void)unlinkat(dirfd(dir), e->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void forget(const struct pool *pool, const char *name)
+{
+	struct entry record = record_of(name);
+	own_free char *path = full(pool, record.text);
+	char dashes[META_UUID_TEXT], hex[2 * VOL_UUID_LEN + 1];
+	struct meta_record found;
+
+	if (meta_record_read(path, &found))
+		return;
+	meta_uuid_format(found.uuid, dashes);
+	for (unsigned i = 0; i < VOL_UUID_LEN; i++)
+		snprintf(hex + 2 * i, 3, "%02x", found.uuid[i]);
+	forget_in(pool, "reservations", dashes);
+	forget_in(pool, "units", hex);
+}
+
 static int dir_hide(
 	struct pool *pool, const struct pool_volume *v, bool wipe, const struct pool_why *why)
 {
@@ -426,6 +462,7 @@ static int dir_hide(
 	if (err)
 		return dir_refuse(pool, name, "be taken out of the list", err, why);
 	(void)fault_point(FAULT_pool_hidden);
+	forget(pool, name);
 	err = drop(pool, record.text);
 	if (!err)
 		err = dir_sync(pool);
@@ -579,7 +616,12 @@ static int recover_gone(struct pool *pool, const char *name, bool wipe)
 {
 	const struct pool_why quiet = { 0 };
 	struct entry record = record_of(name);
-	int err = there(pool, name) ? 0 : drop(pool, record.text);
+	bool again = there(pool, name);
+	int err;
+
+	if (!again)
+		forget(pool, name);
+	err = again ? 0 : drop(pool, record.text);
 
 	return err || wipe ? err : dir_erase(pool, name, &quiet);
 }

@@ -91,6 +91,10 @@ struct pool_ops {
 	/* A record for what is there under `name` and has none. */
 	int (*adopt)(struct pool *pool, const char *name, const struct meta_record *record,
 		const struct pool_why *why);
+	/* See pool_keep and pool_kept: without the lock. */
+	int (*keep)(
+		struct pool *pool, const char *name, const char *text, const struct pool_why *why);
+	char *(*kept)(struct pool *pool, const char *name, int *err, const struct pool_why *why);
 	/* See pool_check_host. NULL: nothing to fear. */
 	int (*check_host)(struct pool *pool, const struct pool_why *why);
 };

@@ -179,6 +179,7 @@ static int lvm_resolve(
 	if (!lv.active)
 		err = activate(pool, name, why);
 	place->store = "block";
+	place->keeps = true;
 	place->snapshot = lv.record.snapshot;
 	meta_uuid_format(lv.record.uuid, place->uuid);
 	snprintf(place->path, sizeof place->path, "/dev/%s/%s", pool->conf.vg, name);
@@ -419,8 +420,8 @@ static int thin_open(struct pool *pool, const struct pool_why *why)
 	.size = sizeof(struct pool), .info = lvm_info, .list = lvm_list, .resolve = lvm_resolve,   \
 	.make = lvm_make, .share = lvm_share, .commit = lvm_commit, .abandon = lvm_erase,          \
 	.hide = lvm_hide, .erase = lvm_erase, .path = lvm_path, .resize = lvm_resize,              \
-	.rename = lvm_rename, .revert = lvm_revert, .adopt = lvm_adopt,                            \
-	.check_host = pool_host_lvs
+	.rename = lvm_rename, .revert = lvm_revert, .adopt = lvm_adopt, .keep = lvm_keep,          \
+	.kept = lvm_kept, .check_host = pool_host_lvs
 
 const struct pool_ops pool_lvm_ops = { .kind = "lvm", .open = lvm_open, LVM_STEPS };
 const struct pool_ops pool_lvm_thin_ops = { .kind = "lvm-thin", .open = thin_open, LVM_STEPS };

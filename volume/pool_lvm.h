@@ -8,13 +8,13 @@
 
 #include "volume/pool_kind.h"
 
-#define LVM_ARGS_MAX 40
+#define LVM_ARGS_MAX 160
 
 /* Arguments of a command; strings are kept until lvm_run. */
 struct lvm_args {
 	const char *v[LVM_ARGS_MAX]; /* NULL at the end */
 	unsigned count;
-	char *made[8]; /* owned ones among them */
+	char *made[72]; /* owned ones among them */
 	unsigned made_count;
 };
 
@@ -49,6 +49,12 @@ int lvm_run_on(
 /* All LVs of the group but hidden ones of LVM. *lvs is owned by the caller. */
 int lvm_scan(
 	const struct pool *pool, struct lvm_lv **lvs, size_t *count, const struct pool_why *why);
+
+/* See pool_keep and pool_kept (pool_lvm_kept.c). */
+int lvm_keep(struct pool *pool, const char *name, const char *text, const struct pool_why *why);
+
+/* The same. */
+char *lvm_kept(struct pool *pool, const char *name, int *err, const struct pool_why *why);
 
 /* The tags that are a record, as arguments. */
 void lvm_arg_record(struct lvm_args *args, const struct meta_record *record);

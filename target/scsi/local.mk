@@ -15,7 +15,7 @@ target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scs
 	target/scsi/copy_move.c target/scsi/cmd_copy_results.c \
 	target/scsi/reservation.h target/scsi/reservation_home.h target/scsi/reservation.c \
 	target/scsi/reservation_state.c target/scsi/reservation_rules.c \
-	target/scsi/reservation_file.c target/scsi/transport_id.c target/scsi/cmd_pr.c \
+	target/scsi/reservation_file.c target/scsi/reservation_place.c target/scsi/transport_id.c target/scsi/cmd_pr.c \
 	target/scsi/cmd_pr_in.c target/scsi/mode.h \
 	target/scsi/cmd_mode_select.c target/scsi/tell.h target/scsi/tell.c \
 	target/scsi/record.h target/scsi/record.c target/scsi/cmd_prevent.c \

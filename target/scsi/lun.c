@@ -82,7 +82,7 @@ static void set_geometry(struct scsi_lun *lun)
 	lun->cap_blocks = LOOP_BUF_MAX >> lun->block_shift;
 }
 
-static void set_modes(struct scsi_lun *lun, const char *state_dir)
+static void set_modes(struct scsi_lun *lun, const struct scsi_lun_conf *conf)
 {
 	bool cache = lun->info.caps & VOL_HAS_CACHE;
 
@@ -90,8 +90,8 @@ static void set_modes(struct scsi_lun *lun, const char *state_dir)
 	lun->modes_default = cache ? MODE_WCE : 0;
 	lun->modes = lun->modes_saved = lun->modes_default;
 	pthread_mutex_init(&lun->record_lock, NULL);
-	if (state_dir)
-		scsi_record_open(lun, state_dir);
+	if (conf->state_dir)
+		scsi_record_open(lun, conf->with_dir, conf->state_dir);
 }
 
 void scsi_lun_reset(struct scsi_lun *lun)
@@ -124,7 +124,7 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 	lun->domain = domain;
 	lun->vol = conf->vol;
 	lun->fences = scsi_fences_get(domain, conf->vol);
-	lun->res = scsi_res_get(domain, conf->vol, conf->state_dir);
+	lun->res = scsi_res_get(domain, conf);
 	lun->info = vol_info(conf->vol);
 	set_geometry(lun);
 	lun->removable = conf->removable;
@@ -137,7 +137,7 @@ struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_
 		lun->naa_len = SCSI_NAA_LEN;
 		scsi_naa_from_uuid(lun->info.uuid, lun->naa);
 	}
-	set_modes(lun, conf->state_dir);
+	set_modes(lun, conf);
 	scsi_orwrite_reset(lun);
 	join_units(lun);
 	return lun;

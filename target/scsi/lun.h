@@ -10,6 +10,16 @@
 
 #include "target/scsi/nexus.h"
 
+/* Keeps a text for a volume, with the volume, so that both move together. Both functions block:
+ * `save` is called on the slow lane, `load` in set-up; one at a time. */
+struct scsi_keeper {
+	/* In the place of what was kept, lasting when it returns. 0 or -errno, and then the old one
+	 * is kept. */
+	int (*save)(struct scsi_keeper *keeper, const char *text);
+	/* What is kept, owned; NULL with *err 0: nothing is. */
+	char *(*load)(struct scsi_keeper *keeper, int *err);
+};
+
 struct scsi_lun_conf {
 	struct vol *vol;      /* borrowed until the logical unit is freed */
 	bool removable;       /* INQUIRY RMB */
@@ -20,6 +30,10 @@ struct scsi_lun_conf {
 	const char *serial;   /* NULL: UUID as 32 hex digits */
 	const char *naa; /* hex, 16 or 32 digits; NULL: NAA 3 (locally assigned) from the UUID */
 	const char *state_dir; /* where it keeps what outlives a restart; NULL: nothing does */
+	const char *with_dir;  /* a folder for that which moves along with the volume, made when it
+				  is needed; NULL: it is kept in state_dir */
+	struct scsi_keeper *keeper; /* of its reservations, where there is no with_dir; or NULL;
+				       borrowed as vol */
 };
 
 /* Makes a logical unit; strings are copied. Returns owned. Blocks; before the loops run or on a

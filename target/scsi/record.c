@@ -43,11 +43,27 @@ int scsi_record_parse(const char *text, size_t len, uint32_t *modes, bool *unfin
 
 /* ---- files ---- */
 
+/* The folder above PATH's own is there, or is one that we make as well. */
+static int make_folders(const char *path)
+{
+	own_free char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
+	own_free char *above = dir ? strndup(dir, (size_t)(strrchr(dir, '/') - dir)) : NULL;
+	int err = above ? file_make_folder(above) : -ENOMEM;
+
+	return err ? err : file_make_folder(dir);
+}
+
 static int record_write(const char *path, uint32_t modes, bool unfinished)
 {
 	char text[SCSI_RECORD_MAX];
+	size_t len = scsi_record_build(modes, unfinished, text);
+	int err = file_replace(path, text, len, 0600);
 
-	return file_replace(path, text, scsi_record_build(modes, unfinished, text), 0600);
+	if (err == -ENOENT)
+		err = make_folders(path);
+	else
+		return err;
+	return err ? err : file_replace(path, text, len, 0600);
 }
 
 static int record_read(const char *path, uint32_t *modes, bool *unfinished)
@@ -63,36 +79,37 @@ static int record_read(const char *path, uint32_t *modes, bool *unfinished)
 
 /* ---- the unit's ---- */
 
-static char *record_path(const struct scsi_lun *lun, const char *state_dir)
+static char *record_path(const struct scsi_lun *lun, const char *dir)
 {
-	own_free char *dir = own_printf("%s/units", state_dir);
 	char name[2 * (VOL_UUID_LEN + sizeof lun->naa) + 2] = "";
 	size_t at = 0;
-	int err = file_make_folder(dir);
 
-	if (err) {
-		log_error("scsi: no place for what units save", "path=%s error=\"%s\"", dir,
-			strerror(-err));
-		return NULL;
-	}
 	for (unsigned i = 0; i < VOL_UUID_LEN; i++)
 		at += (size_t)snprintf(name + at, sizeof name - at, "%02x", lun->info.uuid[i]);
 	name[at++] = '-';
 	for (unsigned i = 0; i < lun->naa_len; i++)
 		at += (size_t)snprintf(name + at, sizeof name - at, "%02x", lun->naa[i]);
-	return own_printf("%s/%s", dir, name);
+	return own_printf("%s/units/%s", dir, name);
 }
 
-void scsi_record_open(struct scsi_lun *lun, const char *state_dir)
+/* A volume that came into its pool later may have one in the state directory. */
+static int record_find(
+	struct scsi_lun *lun, const char *state_dir, uint32_t *modes, bool *unfinished)
+{
+	int err = record_read(lun->record, modes, unfinished);
+	own_free char *other = record_path(lun, state_dir);
+
+	return err == -ENOENT ? record_read(other, modes, unfinished) : err;
+}
+
+void scsi_record_open(struct scsi_lun *lun, const char *with_dir, const char *state_dir)
 {
 	uint32_t saved = 0;
 	bool unfinished = false;
 	int err;
 
-	lun->record = record_path(lun, state_dir);
-	if (!lun->record)
-		return;
-	err = record_read(lun->record, &saved, &unfinished);
+	lun->record = record_path(lun, with_dir ? with_dir : state_dir);
+	err = record_find(lun, state_dir, &saved, &unfinished);
 	if (err == -ENOENT)
 		return;
 	if (err) {

@@ -13,9 +13,10 @@
 
 #define SCSI_RECORD_MAX 128 /* no record is longer */
 
-/* Finds the unit's record in the state directory and takes over what it says; a damaged one is told
- * the log and left alone until the next save. Blocks: set-up only. */
-void scsi_record_open(struct scsi_lun *lun, const char *state_dir);
+/* Finds the unit's record in `with_dir`, the folder that moves along with its volume, or in the
+ * state directory, and takes over what it says; a damaged one is told the log and left alone until
+ * the next save. It is saved in `with_dir`, unless that is NULL. Blocks: set-up only. */
+void scsi_record_open(struct scsi_lun *lun, const char *with_dir, const char *state_dir);
 
 /*
  * Gives the mode bits of `mask` these values, in force and saved; `before` gets what was in force.

@@ -248,7 +248,7 @@ static int save_run(struct loop_io *io)
 {
 	const struct res_request *req = container_of(io, struct res_request, io);
 
-	return res_file_save(req->res->path, req->text);
+	return res_place_save(&req->res->place, req->text);
 }
 
 /* SPC-4 5.13.5.1: what cannot be kept is not promised. */
@@ -263,7 +263,8 @@ static void save_done(struct loop_io *io, int err)
 		return;
 	}
 	log_error("reservations cannot be saved: the command is refused",
-		"volume=%s path=%s error=\"%s\"", vol_name(res->vol), res->path, strerror(-err));
+		"volume=%s path=%s error=\"%s\"", vol_name(res->vol), res_place_name(&res->place),
+		strerror(-err));
 	res_state_free(own_take(req->next), res->state);
 	req->result = RES_REFUSED;
 	req->cause = sense_cause(err == -ENOSPC || err == -EDQUOT ? SENSE_REGISTRATION_RESOURCES
@@ -308,7 +309,7 @@ static void home_next(struct scsi_reservation *res)
 			continue;
 		}
 		res->now = req;
-		if (res->path && must_last(res->state, req))
+		if (res_place_lasts(&res->place) && must_last(res->state, req))
 			home_save(req);
 		else
 			home_publish(req);
@@ -335,8 +336,8 @@ static struct res_state *load(struct scsi_reservation *res)
 	struct res_state *s = NULL;
 	int err = 0;
 
-	if (res->path)
-		s = res_file_load(res->path, info.uuid, &res->serial, &err);
+	if (res_place_lasts(&res->place))
+		s = res_place_load(&res->place, info.uuid, &res->serial, &err);
 	if (s)
 		return s;
 	s = res_state_new();
@@ -345,13 +346,13 @@ static struct res_state *load(struct scsi_reservation *res)
 	if (err)
 		log_error("persistent reservations of a volume are lost: it takes no command but "
 			  "REPLACE LOST RESERVATION",
-			"volume=%s path=%s", vol_name(res->vol), res->path);
+			"volume=%s path=%s", vol_name(res->vol), res_place_name(&res->place));
 	return s;
 }
 
-struct scsi_reservation *scsi_res_get(
-	struct scsi_domain *domain, struct vol *vol, const char *state_dir)
+struct scsi_reservation *scsi_res_get(struct scsi_domain *domain, const struct scsi_lun_conf *conf)
 {
+	struct vol *vol = conf->vol;
 	struct scsi_reservation *res;
 
 	scsi_domain_lock(domain);
@@ -367,8 +368,7 @@ struct scsi_reservation *scsi_res_get(
 	res->vol = vol;
 	res->home = domain->member[0].loop;
 	list_init(&res->queue);
-	if (state_dir)
-		res->path = res_file_path(state_dir, vol_info(vol).uuid);
+	res_place_init(&res->place, conf);
 	res->state = load(res);
 	for (unsigned i = 0; i < domain->count; i++)
 		res->view[i] = res->state;
@@ -387,7 +387,7 @@ void scsi_res_put(struct scsi_reservation *res)
 	list_del(&res->node);
 	scsi_domain_unlock(res->domain);
 	res_state_free(res->state, NULL);
-	free(res->path);
+	res_place_fini(&res->place);
 	free(res);
 }
 
@@ -395,7 +395,7 @@ void scsi_res_put(struct scsi_reservation *res)
 
 bool scsi_res_lasting(const struct scsi_reservation *res)
 {
-	return res->path;
+	return res_place_lasts(&res->place);
 }
 
 const struct res_state *scsi_res_view(

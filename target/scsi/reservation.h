@@ -14,6 +14,7 @@
 #define KURA_TARGET_SCSI_RESERVATION_H
 
 #include "target/scsi/command.h"
+#include "target/scsi/lun.h"
 
 struct scsi_reservation;
 
@@ -218,6 +219,37 @@ int res_file_save(const char *path, const char *text);
 struct res_state *res_file_load(
 	const char *path, const uint8_t uuid[VOL_UUID_LEN], uint64_t *serial, int *err);
 
+/* ---- where it is kept (reservation_place.c) ---- */
+
+struct res_place {
+	char *path;  /* the file; NULL: nowhere, nothing lasts */
+	char *other; /* where it may be of an earlier time, when `path` has none; or NULL */
+	struct scsi_keeper
+		*keeper; /* keeps it in the place of `path`, `other` is allowed; or NULL */
+};
+
+/* The place of a volume's reservations. Strings are copied. */
+void res_place_init(struct res_place *place, const struct scsi_lun_conf *conf);
+
+/* The opposite. */
+void res_place_fini(struct res_place *place);
+
+/* Whether there is any. Any thread. */
+bool res_place_lasts(const struct res_place *place);
+
+/* For the log: static, or the place's. */
+const char *res_place_name(const struct res_place *place);
+
+/* Saves `text` so that it is there after a power loss. 0 or -errno, and then the old one is there.
+ * Blocks: slow lane, set-up. */
+int res_place_save(const struct res_place *place, const char *text);
+
+/* Reads it. NULL with 0: there is none; NULL with -errno: there is, but it cannot be read. What was
+ * found in the other place is saved in this one. Says in the log what is wrong. Returns owned.
+ * Blocks: set-up. */
+struct res_state *res_place_load(const struct res_place *place, const uint8_t uuid[VOL_UUID_LEN],
+	uint64_t *serial, int *err);
+
 /* ---- names on the wire (transport_id.c) ---- */
 
 /* Writes the TransportID of an initiator port (SPC-4 7.6.4.6). */
@@ -229,10 +261,9 @@ bool res_transport_take(struct span_reader *r, char name[SCSI_INITIATOR_MAX], bo
 
 /* ---- for the rest of the room (reservation.c) ---- */
 
-/* The volume's reservation, made and loaded when this is its first unit. `state_dir` NULL: it does
- * not outlive the process. Returns a share of it. Set-up only. */
-struct scsi_reservation *scsi_res_get(
-	struct scsi_domain *domain, struct vol *vol, const char *state_dir);
+/* The volume's reservation, made and loaded when this is its first unit. Without a state_dir it
+ * does not outlive the process. Returns a share of it. Set-up only. */
+struct scsi_reservation *scsi_res_get(struct scsi_domain *domain, const struct scsi_lun_conf *conf);
 
 /* Gives the share back. */
 void scsi_res_put(struct scsi_reservation *res);

@@ -9,6 +9,7 @@
 #include "target/scsi/reservation.h"
 
 #include "common/crc32c.h"
+#include "common/fault.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
@@ -215,7 +216,12 @@ int res_file_save(const char *path, const char *text)
 
 	if (!err)
 		err = file_write(beside, text, strlen(text), 0600);
-	return err ? err : replace(path, beside, old);
+	if (!err)
+		err = fault_point(FAULT_reservation_written);
+	if (!err)
+		err = replace(path, beside, old);
+	(void)fault_point(FAULT_reservation_replaced);
+	return err;
 }
 
 /* ---- reading ---- */

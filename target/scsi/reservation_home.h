@@ -16,7 +16,7 @@ struct scsi_reservation {
 	struct scsi_domain *domain;
 	struct vol *vol;
 	struct loop *home;
-	char *path;              /* where it is saved, NULL: nowhere */
+	struct res_place place;  /* where it is saved */
 	uint64_t serial;         /* of what was saved last */
 	struct res_state *state; /* the one that counts */
 	struct list queue;       /* res_request.node */

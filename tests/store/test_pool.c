@@ -332,6 +332,66 @@ static void test_revert(void **state)
 	assert_int_equal(pool_rig_remains(rig), 0);
 }
 
+/* Reads what is kept of a volume, which has to be `text`, or nothing (NULL). */
+static void kept_is(struct pool_rig *rig, const char *name, const char *text)
+{
+	int err;
+	own_free char *found = pool_kept(rig->pool, name, &err, WHY);
+
+	if (err)
+		fail_msg("%s", rig->why);
+	assert_true((text != NULL) == (found != NULL));
+	if (text)
+		assert_string_equal(found, text);
+}
+
+/* Snapshots have none of it; a revert, a new name and a new start leave it. */
+static void keep_along(struct pool_rig *rig, const char *text)
+{
+	must(rig, pool_snapshot(rig->pool, "vm1", "s1", NULL, WHY));
+	kept_is(rig, "s1", NULL);
+	must(rig, pool_revert(rig->pool, "vm1", "s1", WHY));
+	kept_is(rig, "vm1", text);
+	must(rig, pool_rename(rig->pool, "vm1", "vm2", WHY));
+	kept_is(rig, "vm2", text);
+	pool_rig_close(rig);
+	pool_rig_open(rig);
+	kept_is(rig, "vm2", text);
+}
+
+static void test_keep(void **state)
+{
+	static const char first[] = "a b,c\nd+e %2c&#!|~\"'\\\n", last[] = "short\n";
+	struct pool_rig *rig = *state;
+	struct pool_place place;
+	char text[10241], huge[65536];
+
+	pool_rig_make(rig, "vm1", 20);
+	must(rig, pool_resolve(rig->pool, "vm1", &place, WHY));
+	if (!place.keeps) {
+		assert_int_equal(pool_keep(rig->pool, "vm1", last, WHY), -ENOTSUP);
+		return;
+	}
+	assert_string_equal(place.with_dir, "");
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (char)(i % 7 ? 'a' + (char)(i % 26) : i % 2 ? '\n' : ' ');
+	text[sizeof text - 1] = '\0';
+	memset(huge, 'x', sizeof huge);
+	huge[sizeof huge - 1] = '\0';
+	kept_is(rig, "vm1", NULL);
+	must(rig, pool_keep(rig->pool, "vm1", first, WHY));
+	kept_is(rig, "vm1", first);
+	must(rig, pool_keep(rig->pool, "vm1", text, WHY));
+	must(rig, pool_keep(rig->pool, "vm1", text, WHY)); /* the same once more */
+	kept_is(rig, "vm1", text);
+	assert_int_equal(pool_keep(rig->pool, "vm1", huge, WHY), -ENOSPC);
+	kept_is(rig, "vm1", text);
+	must(rig, pool_keep(rig->pool, "vm1", last, WHY));
+	kept_is(rig, "vm1", last);
+	assert_int_equal(pool_keep(rig->pool, "none", last, WHY), -ENOENT);
+	keep_along(rig, last);
+}
+
 struct watch {
 	uint64_t last, total;
 	unsigned calls;
@@ -481,6 +541,7 @@ int main(void)
 		cmocka_unit_test_setup(test_reopen, setup),
 		cmocka_unit_test_setup(test_snapshot, setup),
 		cmocka_unit_test_setup(test_revert, setup),
+		cmocka_unit_test_setup(test_keep, setup),
 		cmocka_unit_test_setup(test_clone, setup),
 		cmocka_unit_test_setup(test_clone_of_snapshot, setup),
 		cmocka_unit_test_setup(test_clone_cancelled, setup),

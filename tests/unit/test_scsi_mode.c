@@ -21,7 +21,7 @@ static char *state_new(struct tp *tp)
 	char *dir = own_strdup("/tmp/kura-mode-XXXXXX");
 
 	assert_non_null(mkdtemp(dir));
-	scsi_record_open(tp->lun, dir);
+	scsi_record_open(tp->lun, NULL, dir);
 	assert_non_null(tp->lun->record);
 	return dir;
 }
@@ -205,7 +205,7 @@ static void test_saved(void **state)
 	assert_int_equal(sense6(tp, &c, 0x0a)[4], 0x08);
 	tp->lun->modes = 0;
 	free(own_take(tp->lun->record));
-	scsi_record_open(tp->lun, dir); /* as after a restart */
+	scsi_record_open(tp->lun, NULL, dir); /* as after a restart */
 	assert_int_equal(tp->lun->modes, MODE_SWP);
 }
 
@@ -216,7 +216,7 @@ static void test_save_fails(void **state)
 	TP_CMD(c);
 
 	(void)state;
-	tp->lun->record = own_strdup("/nonexistent/kura/record");
+	tp->lun->record = own_strdup("/nonexistent/kura/units/record");
 	select6(tp, &c, 0x11, swp_page, 12);
 	assert_sense(&c, 0x4, 0x44, 0x00);
 	assert_int_equal(sense6(tp, &c, 0x0a)[4], 0x00); /* nothing has changed */
