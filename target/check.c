@@ -23,7 +23,7 @@ void check_add(struct check *c, enum check_severity severity, const char *what, 
 	const char *remedy, const char *fmt, ...)
 {
 	struct check_finding *f = own_calloc(1, sizeof *f);
-	char text[512];
+	char text[768];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -63,7 +63,7 @@ static void check_state(struct check *c, const struct server *srv)
 			"it is %s: nobody may log in", rest_state_name(rest_state(srv)));
 }
 
-void check_run(struct check *c, struct server *srv, enum check_depth depth)
+void check_run(struct check *c, struct server *srv, const char *control, enum check_depth depth)
 {
 	const struct config *cfg;
 	struct config *copy;
@@ -78,9 +78,11 @@ void check_run(struct check *c, struct server *srv, enum check_depth depth)
 	check_served(c, srv, cfg);
 	server_view_end(srv);
 	check_box(c, srv, copy);
-	check_files(c, copy, srv->storage.state_dir);
-	if (depth == CHECK_ALL)
+	check_files(c, copy, srv->storage.state_dir, control);
+	if (depth == CHECK_ALL) {
+		check_next_start(c, copy);
 		check_pools(c, srv, copy);
+	}
 	cfg_free(copy);
 }
 

@@ -36,8 +36,10 @@ enum check_depth {
 	CHECK_ALL,
 };
 
-/* Looks; `check` is filled in: fini it. Blocks; not on a loop's thread. */
-void check_run(struct check *check, struct server *srv, enum check_depth depth);
+/* Looks; `control` is the path of the control socket; `check` is filled in: fini it. Blocks; not on
+ * a loop's thread. */
+void check_run(
+	struct check *check, struct server *srv, const char *control, enum check_depth depth);
 
 /* Frees what it holds. */
 void check_fini(struct check *check);
@@ -54,8 +56,16 @@ void check_add(struct check *c, enum check_severity severity, const char *what, 
 /* The kernel, its limits and its network (check_box.c). */
 void check_box(struct check *c, struct server *srv, const struct config *cfg);
 
-/* Who may read what nobody else should (check_box.c). */
-void check_files(struct check *c, const struct config *cfg, const char *state_dir);
+/* Who may read what nobody else should, whether it lasts, and says what is served; who gets at the
+ * control socket (NULL: not looked at). (check_files.c). */
+void check_files(
+	struct check *c, const struct config *cfg, const char *state_dir, const char *control);
+
+/* Whether the next start would serve the same; `cfg` is a copy (check_files.c). */
+void check_next_start(struct check *c, const struct config *cfg);
+
+/* Whether what is written at a path is lost with the next boot (check_files.c). */
+bool check_in_memory(const char *path);
 
 /* What is served: volumes, targets, portals; the view is held (check_served.c). */
 void check_served(struct check *c, struct server *srv, const struct config *cfg);

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel, limits of the process, and modes of files. */
+/* The kernel, limits of the process, and its network. */
 #include "target/check.h"
 
 #include "common/own.h"
 
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#define SPARE_FILES 256u       /* descriptors besides those of connections */
-#define GOOD_TCP    (1u << 20) /* bytes of the largest TCP buffer */
-#define GOOD_SECRET 12u        /* bytes; RFC 7143 9.2.1 */
+#define SPARE_FILES 256u          /* descriptors besides those of connections */
+#define GOOD_TCP    (1u << 20)    /* bytes of the largest TCP buffer */
+#define WANT_TCP    "4194304"     /* what is advised instead */
+#define LOOP_MEMORY (64ull << 20) /* see "memory" in config.h */
 
 /* The last number in a file of /proc/sys; -1: it is not there. */
 static long sysctl_last(const char *path)
@@ -38,76 +40,135 @@ static void check_engine(struct check *c, const struct server *srv, const struct
 		check_add(c, CHECK_OK, "engine", NULL, "", "io_uring is used");
 	else if (!strcmp(cfg->engine, "aio"))
 		check_add(c, CHECK_HINT, "engine", NULL,
-			"engine = \"auto\"; in kura.conf, then a restart",
+			"engine = \"auto\"; in kura.conf, then systemctl restart kurad",
 			"the configuration asks for aio, which is slower than io_uring");
 	else if (disabled > 0)
 		check_add(c, CHECK_WARNING, "engine", NULL,
-			"sysctl kernel.io_uring_disabled=0, then a restart",
+			"sysctl -w kernel.io_uring_disabled=0, then systemctl restart kurad",
 			"io_uring is switched off (kernel.io_uring_disabled = %ld), so aio is "
 			"used, which is slower",
 			disabled);
 	else
 		check_add(c, CHECK_HINT, "engine", NULL,
 			"allow the system calls of io_uring (seccomp, container), or take a newer "
-			"kernel; then a restart",
+			"kernel; then systemctl restart kurad",
 			"io_uring cannot be used here, so aio is, which is slower");
 }
 
-static void check_limits(struct check *c, const struct config *cfg)
+/* Whether the kernel counts what this process locks (capabilities(7), CAP_IPC_LOCK). */
+static bool lock_is_limited(void)
 {
-	struct rlimit files, locked;
-	unsigned want = cfg->max_connections + SPARE_FILES;
-	bool good = true;
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
 
-	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < want) {
-		good = false;
-		check_add(c, CHECK_WARNING, "limits", NULL,
-			"LimitNOFILE= in the unit of kurad (systemctl edit kurad), or a smaller "
-			"max_connections",
-			"%llu files may be open, but max_connections = %u wants %u",
-			(unsigned long long)files.rlim_cur, cfg->max_connections, want);
-	}
-	if (geteuid() && !getrlimit(RLIMIT_MEMLOCK, &locked) && locked.rlim_cur < cfg->memory) {
-		good = false;
-		check_add(c, CHECK_WARNING, "limits", NULL,
-			"LimitMEMLOCK=infinity in the unit of kurad (systemctl edit kurad)",
-			"%llu bytes of memory may be locked, but memory = %llu",
-			(unsigned long long)locked.rlim_cur, (unsigned long long)cfg->memory);
-	}
+	if (syscall(SYS_capget, &head, data))
+		return true;
+	return !(data[0].effective & 1u << CAP_IPC_LOCK);
+}
+
+static bool check_locked(
+	struct check *c, const struct server *srv, const struct config *cfg, uint64_t memory)
+{
+	struct rlimit locked;
+
+	if (!strcmp(server_engine(srv), "aio") || !lock_is_limited() ||
+		getrlimit(RLIMIT_MEMLOCK, &locked) || locked.rlim_cur >= memory)
+		return true;
+	check_add(c, CHECK_WARNING, "limits", NULL,
+		"LimitMEMLOCK=infinity in the unit of kurad (systemctl edit kurad), then "
+		"systemctl restart kurad",
+		"%llu KiB of memory may be locked, but io_uring has buffers of %llu KiB%s: the "
+		"rest is pinned anew for each request",
+		(unsigned long long)locked.rlim_cur >> 10, (unsigned long long)memory >> 10,
+		cfg->memory ? " (memory)" : "");
+	return false;
+}
+
+static bool check_memory(struct check *c, uint64_t memory)
+{
+	uint64_t has = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (memory <= has / 4 * 3)
+		return true;
+	check_add(c, CHECK_WARNING, "memory", NULL,
+		"a smaller memory in kura.conf, then systemctl restart kurad",
+		"buffers may take %llu MiB, but this box has %llu MiB",
+		(unsigned long long)memory >> 20, (unsigned long long)has >> 20);
+	return false;
+}
+
+static bool check_open_files(struct check *c, const struct config *cfg)
+{
+	unsigned want = cfg->max_connections + SPARE_FILES;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= want)
+		return true;
+	check_add(c, CHECK_WARNING, "limits", NULL,
+		"LimitNOFILE=65536 in the unit of kurad (systemctl edit kurad), then systemctl "
+		"restart kurad; or a smaller max_connections",
+		"%llu files may be open, but max_connections = %u wants %u",
+		(unsigned long long)files.rlim_cur, cfg->max_connections, want);
+	return false;
+}
+
+static void check_limits(struct check *c, const struct server *srv, const struct config *cfg)
+{
+	uint64_t memory = cfg->memory ? cfg->memory : server_loops(srv) * LOOP_MEMORY;
+	bool good = check_open_files(c, cfg);
+
+	good &= check_locked(c, srv, cfg, memory);
+	good &= check_memory(c, memory);
 	if (good)
 		check_add(c, CHECK_OK, "limits", NULL, "", "files and memory suffice");
 }
 
+/* ---- the network ---- */
+
+/* Two or three numbers, the last of which bounds how much is on its way. */
+static bool check_buffers(struct check *c, const char *key, const char *path, const char *first)
+{
+	long most = sysctl_last(path);
+	char *remedy own_free = NULL;
+
+	if (most < 0 || most >= (long)GOOD_TCP)
+		return true;
+	remedy = own_printf("sysctl -w %s=\"%s " WANT_TCP
+			    "\", and the same line in /etc/sysctl.d/kura.conf",
+		key, first);
+	check_add(c, CHECK_HINT, "network", NULL, remedy,
+		"%s allows %ld bytes: large requests wait for the network", key, most);
+	return false;
+}
+
+static bool check_flag(struct check *c, const char *key, const char *path, const char *hurts)
+{
+	char *remedy own_free = NULL;
+
+	if (sysctl_last(path) != 0)
+		return true;
+	remedy = own_printf("sysctl -w %s=1, and the same line in /etc/sysctl.d/kura.conf", key);
+	check_add(c, CHECK_WARNING, "network", NULL, remedy, "%s is off: %s", key, hurts);
+	return false;
+}
+
+#define IPV4 "/proc/sys/net/ipv4/"
+
 static void check_tcp(struct check *c)
 {
-	static const struct {
-		const char *path, *key;
-	} sizes[] = {
-		{ "/proc/sys/net/ipv4/tcp_rmem", "net.ipv4.tcp_rmem" },
-		{ "/proc/sys/net/ipv4/tcp_wmem", "net.ipv4.tcp_wmem" },
-	}, flags[] = {
-		{ "/proc/sys/net/ipv4/tcp_window_scaling", "net.ipv4.tcp_window_scaling" },
-		{ "/proc/sys/net/ipv4/tcp_sack", "net.ipv4.tcp_sack" },
-	};
 	bool good = true;
 
-	for (unsigned i = 0; i < own_array_len(sizes); i++) {
-		long most = sysctl_last(sizes[i].path);
-
-		if (most < 0 || most >= (long)GOOD_TCP)
-			continue;
-		good = false;
-		check_add(c, CHECK_HINT, "network", NULL, "set its last number to 4194304 or more",
-			"%s allows %ld bytes: large requests wait for the network", sizes[i].key,
-			most);
+	if (sysctl_last(IPV4 "tcp_sack") < 0) {
+		check_add(c, CHECK_OK, "network", NULL, "",
+			"TCP settings are not looked at: /proc/sys is not visible to kurad");
+		return;
 	}
-	for (unsigned i = 0; i < own_array_len(flags); i++) {
-		if (sysctl_last(flags[i].path) != 0)
-			continue;
-		good = false;
-		check_add(c, CHECK_WARNING, "network", NULL, "set it to 1",
-			"%s is off: throughput suffers", flags[i].key);
-	}
+	good &= check_buffers(c, "net.ipv4.tcp_rmem", IPV4 "tcp_rmem", "4096 131072");
+	good &= check_buffers(c, "net.ipv4.tcp_wmem", IPV4 "tcp_wmem", "4096 16384");
+	good &= check_flag(c, "net.ipv4.tcp_window_scaling", IPV4 "tcp_window_scaling",
+		"at most 64 KiB are on their way at a time");
+	good &= check_flag(c, "net.ipv4.tcp_sack", IPV4 "tcp_sack",
+		"one lost packet costs as much as all that follow it");
 	if (good)
 		check_add(c, CHECK_OK, "network", NULL, "", "TCP settings do not hurt");
 }
@@ -115,89 +176,6 @@ static void check_tcp(struct check *c)
 void check_box(struct check *c, struct server *srv, const struct config *cfg)
 {
 	check_engine(c, srv, cfg);
-	check_limits(c, cfg);
+	check_limits(c, srv, cfg);
 	check_tcp(c);
-}
-
-/* ---- files ---- */
-
-/* What nobody but the owner may do to a file: `mode` has these bits; false: somebody may. */
-static bool check_mode(struct check *c, enum check_severity severity, const char *what,
-	const char *path, mode_t mode, const char *remedy)
-{
-	struct stat st;
-
-	if (!path || stat(path, &st) || !(st.st_mode & mode))
-		return true;
-	check_add(c, severity, what, path, remedy,
-		mode & S_IRGRP ? "others may read it (mode %03o)"
-			       : "others may write it (mode %03o)",
-		(unsigned)st.st_mode & 0777);
-	return false;
-}
-
-static bool check_secret(struct check *c, const char *user, const char *secret)
-{
-	if (!secret || strlen(secret) >= GOOD_SECRET)
-		return true;
-	check_add(c, CHECK_WARNING, "secret of", user ? user : "?",
-		"take a random one of 16 bytes or more, on both sides",
-		"it has %zu bytes and can be guessed from what goes over the network",
-		strlen(secret));
-	return false;
-}
-
-static bool check_auth(struct check *c, const struct cfg_auth *a)
-{
-	static const char *const remedy = "chmod 600, and take another secret";
-	bool good = true;
-
-	if (!a)
-		return true;
-	good &= check_mode(c, CHECK_ERROR, "secret", a->secret_file, 0077 & ~0033, remedy);
-	good &= check_mode(c, CHECK_ERROR, "secret", a->mutual_secret_file, 0077 & ~0033, remedy);
-	good &= check_secret(c, a->user, a->secret);
-	good &= check_secret(c, a->mutual_user, a->mutual_secret);
-	return good;
-}
-
-static bool check_initiators(
-	struct check *c, const struct cfg_initiator *initiators, unsigned count)
-{
-	bool good = true;
-
-	for (unsigned i = 0; i < count; i++)
-		good &= check_auth(c, initiators[i].auth);
-	return good;
-}
-
-static bool check_secrets(struct check *c, const struct config *cfg)
-{
-	bool good = check_auth(c, cfg->discovery_auth);
-
-	for (unsigned i = 0; i < cfg->target_count; i++) {
-		const struct cfg_target *t = &cfg->targets[i];
-
-		good &= check_auth(c, t->auth);
-		good &= check_initiators(c, t->initiators, t->initiator_count);
-	}
-	for (unsigned i = 0; i < cfg->host_count; i++) {
-		good &= check_auth(c, cfg->hosts[i].auth);
-		good &= check_initiators(
-			c, cfg->hosts[i].initiators, cfg->hosts[i].initiator_count);
-	}
-	return good;
-}
-
-void check_files(struct check *c, const struct config *cfg, const char *state_dir)
-{
-	bool good = check_secrets(c, cfg);
-
-	for (unsigned i = 0; i < cfg->file_count; i++)
-		good &= check_mode(c, CHECK_ERROR, "configuration", cfg->files[i], 0022,
-			"chmod go-w: who may write it decides what is served");
-	good &= check_mode(c, CHECK_WARNING, "state", state_dir, 0022,
-		"chmod 700: who may write there may take reservations away");
-	if (good)
-		check_add(c, CHECK_OK, "files", NULL, "", "secrets and configuration are private");
 }

@@ -48,6 +48,16 @@ static bool is_here(const struct ifaddrs *all, const char *address)
 	return false;
 }
 
+static void tell_lost(struct check *c, const struct cfg_portal *p)
+{
+	char *remedy own_free =
+		own_printf("ip address add %s dev INTERFACE, or kura portal remove %s --port %u",
+			p->address, p->address, p->port);
+
+	check_add(c, CHECK_ERROR, "portal", p->address, remedy,
+		"no interface of this box has this address: nobody can connect");
+}
+
 static void check_portals(struct check *c, const struct config *cfg)
 {
 	struct ifaddrs *all = NULL;
@@ -62,9 +72,7 @@ static void check_portals(struct check *c, const struct config *cfg)
 		if (!strcmp(address, "*") || is_loopback(address) || is_here(all, address))
 			continue;
 		good = false;
-		check_add(c, CHECK_ERROR, "portal", address,
-			"give the address to an interface, or kura portal remove it",
-			"no interface of this box has this address: nobody can connect");
+		tell_lost(c, &cfg->portals[i]);
 	}
 	freeifaddrs(all);
 	if (!outside)
@@ -97,28 +105,41 @@ static bool is_open(const struct cfg_target *t)
 	return false;
 }
 
+static void check_target(struct check *c, const struct cfg_target *t)
+{
+	if (!t->initiator_count && !t->access_count) {
+		char *remedy own_free = own_printf("kura target allow %s --initiator IQN", t->name);
+
+		check_add(c, CHECK_HINT, "target", t->name, remedy, "nobody may enter it");
+	}
+	if (!has_luns(t) && !t->redirect) {
+		char *remedy own_free = own_printf("kura lun add %s VOLUME", t->name);
+
+		check_add(c, CHECK_HINT, "target", t->name, remedy, "it has no LUN");
+	}
+	if (is_open(t)) {
+		char *remedy own_free = own_printf(
+			"kura target allow %s --initiator IQN for each, then kura target deny %s "
+			"--initiator '*'; or ask for a secret (CHAP)",
+			t->name, t->name);
+
+		check_add(c, CHECK_HINT, "target", t->name, remedy,
+			"anybody who reaches a portal may enter it");
+	}
+}
+
 static void check_targets(struct check *c, const struct config *cfg)
 {
 	unsigned before = c->count[CHECK_HINT];
 
-	for (unsigned i = 0; i < cfg->target_count; i++) {
-		const struct cfg_target *t = &cfg->targets[i];
-
-		if (!t->initiator_count && !t->access_count)
-			check_add(c, CHECK_HINT, "target", t->name,
-				"kura target allow TARGET --initiator IQN", "nobody may enter it");
-		if (!has_luns(t) && !t->redirect)
-			check_add(c, CHECK_HINT, "target", t->name, "kura lun add TARGET VOLUME",
-				"it has no LUN");
-		if (is_open(t))
-			check_add(c, CHECK_HINT, "target", t->name,
-				"allow initiators by name and address, or ask for a secret (CHAP)",
-				"anybody who reaches a portal may enter it");
-	}
+	for (unsigned i = 0; i < cfg->target_count; i++)
+		check_target(c, &cfg->targets[i]);
 	for (unsigned i = 0; i < cfg->host_count; i++) {
+		const char *name = cfg->hosts[i].name;
+		char *remedy own_free = own_printf("kura host add-initiator %s IQN", name);
+
 		if (!cfg->hosts[i].initiator_count)
-			check_add(c, CHECK_HINT, "host", cfg->hosts[i].name,
-				"kura host add-initiator HOST IQN", "nobody belongs to it");
+			check_add(c, CHECK_HINT, "host", name, remedy, "nobody belongs to it");
 	}
 	if (before == c->count[CHECK_HINT])
 		check_add(c, CHECK_OK, "targets", NULL, "", "each has LUNs and who may enter");
@@ -173,20 +194,27 @@ static void check_volume(
 
 	if (!vol) {
 		check_add(c, CHECK_ERROR, "volume", v->name,
-			"the log of kurad says why; kura apply tries again", "it is not open");
+			"journalctl -u kurad says why; kura apply tries again", "it is not open");
 		return;
 	}
 	info = vol_info(vol);
-	if (!is_mapped(cfg, v->name))
-		check_add(c, CHECK_HINT, "volume", v->name, "kura share VOLUME --to IQN",
-			"no target maps it");
+	if (!is_mapped(cfg, v->name)) {
+		char *remedy own_free = own_printf("kura share %s --to IQN", v->name);
+
+		check_add(c, CHECK_HINT, "volume", v->name, remedy, "no target maps it");
+	}
 	if (disk && v->thin && !v->readonly && !(info.caps & VOL_CAN_TRIM))
 		check_add(c, CHECK_HINT, "volume", v->name,
 			"a file system with fallocate (ext4, xfs) or a device with discard, or "
 			"thin = false",
 			"what initiators discard cannot be given back by what it lies on");
-	if (disk && v->path)
-		check_room(c, v, info.size);
+	if (!disk || !v->path)
+		return;
+	check_room(c, v, info.size);
+	if (!strcmp(v->store, "file") && check_in_memory(v->path))
+		check_add(c, CHECK_WARNING, "volume", v->name,
+			"kura volume export it to a file on a disk, and serve that",
+			"it lies in memory (tmpfs): what is written is lost with the next boot");
 }
 
 static void check_volumes(struct check *c, struct server *srv, const struct config *cfg)
@@ -230,7 +258,10 @@ static void check_pool(struct check *c, struct pool *pool, const char *name)
 	struct pool_info info;
 
 	if (pool_check_host(pool, why, sizeof why))
-		check_add(c, CHECK_WARNING, "pool", name, "see the finding", "%s", why);
+		check_add(c, CHECK_WARNING, "pool", name,
+			"edit /etc/lvm/lvm.conf as the finding says; lvmconfig --type full devices "
+			"shows what holds",
+			"%s", why);
 	if (pool_info(pool, &info, why, sizeof why)) {
 		check_add(c, CHECK_ERROR, "pool", name, "see the finding", "%s", why);
 		return;
@@ -253,7 +284,7 @@ void check_pools(struct check *c, struct server *srv, const struct config *cfg)
 			check_pool(c, pool, cfg->pools[i].name);
 		else
 			check_add(c, CHECK_ERROR, "pool", cfg->pools[i].name,
-				"the log of kurad says why; kura apply tries again",
+				"journalctl -u kurad says why; kura apply tries again",
 				"it is not open");
 		server_pool_put(srv, pool);
 	}

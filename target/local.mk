@@ -3,7 +3,8 @@ sbin_PROGRAMS += kurad
 kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/server.c target/apply.h target/apply.def \
 	target/apply_guts.h target/apply.c target/apply_plan.c target/apply_report.c \
 	target/storage.h target/storage_guts.h target/storage.c target/ports.c target/change.c \
-	target/errand.h target/errand.c target/server_guts.h target/guests.h target/guests.c target/check.h target/check.c target/check_box.c target/check_served.c target/rest.h target/rest.c target/reserved.h target/reserved.c target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
+	target/errand.h target/errand.c target/server_guts.h target/guests.h target/guests.c target/check.h target/check.c target/check_box.c target/check_files.c \
+	target/check_served.c target/rest.h target/rest.c target/reserved.h target/reserved.c target/offer.h target/offer.c target/door.h target/door.c target/listen.h \
 	target/listen.c target/watch.h target/watch.c target/notify.h target/notify.c \
 	target/ctl/ctl.h target/ctl/ctl.c target/ctl/rpc.c target/ctl/call.h target/ctl/call.c \
 	target/ctl/job.h target/ctl/job.c target/ctl/verbs.h target/ctl/verbs.c \

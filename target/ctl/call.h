@@ -32,6 +32,7 @@ struct ctl_call {
 	char why[CTL_WHY_LEN];     /* the sentence of the refusal */
 	struct jval *detail;       /* more about the refusal, an object: who uses it ...; or NULL */
 	uid_t uid;                 /* who asks */
+	const char *control;       /* the socket by which it came, borrowed */
 };
 
 /* The text of an argument, borrowed; NULL: it was not given. */

@@ -126,6 +126,7 @@ static bool asker_of(struct client *c)
 		.jobs = c->ctl->jobs,
 		.change = &c->ctl->change,
 		.uid = peer.uid,
+		.control = c->ctl->path,
 		.may_change = peer.uid == 0 || peer.uid == geteuid() ||
 			      in_group(c->fd, peer.gid, CTL_GROUP),
 	};

@@ -38,6 +38,7 @@ struct ctl_asker {
 	pthread_mutex_t *change; /* held while a verb changes something */
 	bool may_change;
 	uid_t uid;
+	const char *control; /* the path of the socket */
 };
 
 /*

@@ -57,9 +57,12 @@ static struct jval *usage_data(void)
 
 static void log_change(const struct ctl_call *call)
 {
-	log_info("control: change", "verb=\"%s\" uid=%u result=%s%s%s", call->verb->words,
-		(unsigned)call->uid, call->exit == RPC_DONE ? "done" : "refused",
-		call->exit == RPC_DONE ? "" : " why=", call->why);
+	if (call->exit == RPC_DONE)
+		log_info("control: change", "verb=\"%s\" uid=%u result=done", call->verb->words,
+			(unsigned)call->uid);
+	else
+		log_info("control: change", "verb=\"%s\" uid=%u result=refused why=\"%s\"",
+			call->verb->words, (unsigned)call->uid, call->why);
 }
 
 static void start_job(struct ctl_call *call)
@@ -114,6 +117,7 @@ static struct jval *call_verb(struct ctl_asker *asker, const struct jval *reques
 		.verb = verb,
 		.params = jval_get(request, "params"),
 		.uid = asker->uid,
+		.control = asker->control,
 	};
 
 	if (rpc_check(verb, call.params, call.why))

@@ -11,7 +11,7 @@ void verb_check(struct ctl_call *call)
 	own_cleanup(check_fini) struct check check;
 	struct jval *list = ctl_list(call);
 
-	check_run(&check, call->srv, CHECK_ALL);
+	check_run(&check, call->srv, call->control, CHECK_ALL);
 	list_for_each (node, &check.findings) {
 		struct check_finding *f = container_of(node, struct check_finding, node);
 		struct jval *one;

@@ -74,7 +74,7 @@ static void tell_health(struct ctl_call *call)
 	own_cleanup(check_fini) struct check check;
 	char text[80] = "ok";
 
-	check_run(&check, call->srv, CHECK_QUICK);
+	check_run(&check, call->srv, call->control, CHECK_QUICK);
 	if (check.count[CHECK_ERROR] || check.count[CHECK_WARNING])
 		snprintf(text, sizeof text, "%u errors, %u warnings: kura check",
 			check.count[CHECK_ERROR], check.count[CHECK_WARNING]);

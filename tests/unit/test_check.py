@@ -3,10 +3,12 @@
 """`kura check`: each thing that is wrong is found, with what to do, and gone when it is put right."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import kurad  # noqa: E402
@@ -17,7 +19,35 @@ TARGET = "iqn.2026-11.kura.test:check"
 HOST = "iqn.2026-11.kura.test:host"
 SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
 MEM = {"name": "a", "store": "mem", "size": "8M"}
+IN_MEMORY = (b"tmpfs", b"ramfs")
 tap = tapout.Tap()
+
+
+def lies_in_memory(path):
+    return subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True,
+                          check=False).stdout.strip() in IN_MEMORY
+
+
+# Memory is a finding of its own.
+if not lies_in_memory("/var/tmp"):
+    os.environ["TMPDIR"] = tempfile.tempdir = "/var/tmp"
+
+
+def may(*command):
+    """Whether this may be done here."""
+    return not subprocess.run(command, check=False, capture_output=True).returncode
+
+
+def inside(setup):
+    """In a network and mounts of its own, in which a line of shell is run before kurad."""
+    return ["unshare", "-n", "-m", "--propagation", "private", "sh", "-c",
+            f"ip link set lo up && {setup} && exec \"$@\"", "sh"]
+
+
+def enter(k, line):
+    """A line of shell where kurad is."""
+    subprocess.run(["nsenter", "-t", str(k.process.pid), "-n", "-m", "sh", "-c", line], check=True,
+                   stdout=subprocess.DEVNULL)
 
 
 def check(kura, *args):
@@ -56,9 +86,21 @@ def test_quiet():
                   kura("status").out)
 
 
+TABLE = f"""SEVERITY | OBJECT | FINDING | REMEDY
+hint | portals | only loopback is listened at: no other machine can connect | kura portal add ADDRESS
+hint | target {TARGET} | anybody who reaches a portal may enter it | kura target allow {TARGET} \
+--initiator IQN for each, then kura target deny {TARGET} --initiator '*'; or ask for a secret (CHAP)
+hint | target {TARGET}2 | nobody may enter it | kura target allow {TARGET}2 --initiator IQN
+hint | target {TARGET}3 | it has no LUN | kura lun add {TARGET}3 VOLUME
+hint | volume spare | no target maps it | kura share spare --to IQN
+warning | volume huge | it may take N MiB more, but its file system has N MiB left | make room in its \
+file system, or move it to a larger one
+"""
+
+
 def test_served():
     volumes = [MEM, {"name": "spare", "store": "mem", "size": "8M"},
-               {"name": "huge", "store": "file", "path": "@SCRATCH@/huge", "size": "900T"}]
+               {"name": "huge", "store": "file", "path": "@SCRATCH@/huge", "size": "15T"}]
     targets = [{"name": TARGET, "luns": [{"lun": 0, "volume": "a"}, {"lun": 1, "volume": "huge"}],
                 "initiators": [{"name": "*"}]},
                {"name": TARGET + "2", "luns": [{"lun": 0, "volume": "a"}]},
@@ -74,6 +116,9 @@ def test_served():
             tap.check(text in findings.get((severity, what), ""), f"{what}: {text}", str(findings))
         tap.check("0 errors, 1 warnings: kura check" in kura("status").out, "status tells",
                   kura("status").out)
+        table = [l for l in kura("check").out.splitlines() if "  engine  " not in l]
+        said = "\n".join(re.sub(r"\d+ MiB", "N MiB", re.sub(" {2,}", " | ", l)) for l in table)
+        tap.check(said + "\n" == TABLE, "as people see it", said)
         kura("drain")
         found(kura, "drained", "warning", "kurad", "nobody may log in")
 
@@ -102,15 +147,158 @@ def test_private():
               "mode 777")
 
 
-def test_box():
-    wrap = ["prlimit", "--nofile=600:600"] if shutil.which("prlimit") else []
-    with kurad.Kurad(kurad.one_target(TARGET, [MEM], initiator=HOST), env={"KURA_ENGINE": "aio"},
-                     wrap=wrap) as k:
+def serving(**more):
+    return kurad.one_target(TARGET, [MEM], initiator=HOST, **more)
+
+
+# Before it becomes kurad, a process takes io_uring away from itself, as containers do: a filter by
+# which io_uring_setup (425) says EPERM; seccomp(2).
+WITHOUT_RING = """
+import ctypes, os, struct, sys
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000)]
+rules = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *c) for c in code))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code), ctypes.addressof(rules)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert not libc.prctl(38, 1, 0, 0, 0) and not libc.prctl(22, 2, program, 0, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_engine():
+    with kurad.Kurad(serving(), env={"KURA_ENGINE": ""},
+                     wrap=[sys.executable, "-c", WITHOUT_RING]) as k:
+        findings = check(tool.Tool(k), "--all")[1]
+        tap.check([s for s, w in findings if w == "engine"][0] in ("hint", "warning") and
+                  any("io_uring" in f for (_, w), f in findings.items() if w == "engine"),
+                  "io_uring is not allowed", str(findings))
+    with kurad.Kurad(serving(engine="aio"), env={"KURA_ENGINE": ""}) as k:
+        found(tool.Tool(k), "aio is wanted", "hint", "engine", "asks for aio")
+
+
+def test_limits():
+    if not may("setpriv", "--bounding-set=-ipc_lock", "prlimit", "--nofile=600:600", "true"):
+        tap.skip("limits", "needs setpriv and prlimit as root")
+        return
+    with kurad.Kurad(serving(), wrap=["prlimit", "--nofile=600:600"]) as k:
+        found(tool.Tool(k), "too few files", "warning", "limits", "600 files")
+    with kurad.Kurad(serving(), wrap=["setpriv", "--bounding-set=-ipc_lock", "prlimit",
+                                      "--memlock=8388608:8388608"]) as k:
         kura = tool.Tool(k)
-        if wrap:
-            found(kura, "too few files", "warning", "limits", "600 files")
-        engine = [w for w in check(kura, "--all")[1] if w[1] == "engine"]
-        tap.check(engine and engine[0][0] != "ok", "aio instead of io_uring", str(engine))
+        if kura.json("status")["engine"] == "uring":
+            found(kura, "too little may be locked", "warning", "limits", "8192 KiB of memory")
+        else:
+            tap.check(("warning", "limits") not in check(kura)[1], "aio locks nothing")
+
+
+def test_network():
+    if not may(*inside("sysctl -qw net.ipv4.tcp_sack=0"), "true"):
+        tap.skip("TCP settings", "no network namespaces here")
+        return
+    with kurad.Kurad(serving(), wrap=inside(
+            "sysctl -qw net.ipv4.tcp_sack=0 net.ipv4.tcp_rmem='4096 16384 65536'")) as k:
+        kura = tool.Tool(k)
+        found(kura, "no selective acknowledgements", "warning", "network", "tcp_sack is off")
+        tap.check("allows 65536 bytes" in check(kura)[1].get(("hint", "network"), ""),
+                  "small buffers", str(check(kura)))
+        for remedy in (f["remedy"] for f in kura("check --json").json()["findings"]
+                       if f["object"] == "network"):
+            enter(k, remedy.split(", and")[0])
+        tap.check(check(kura, "--all")[1].get(("ok", "network")), "the remedies are commands")
+
+
+def test_discard():
+    """A file system that has no holes, in a mount of its own."""
+    if not may("unshare", "-m", "true"):
+        tap.skip("a volume that cannot discard", "no mount namespaces here")
+        return
+    k = kurad.Kurad(kurad.one_target(TARGET, [
+        {"name": "a", "store": "file", "path": "@SCRATCH@/plain/a", "size": "1M"},
+        {"name": "b", "store": "file", "path": "@SCRATCH@/plain/b", "size": "1M", "thin": False}],
+        initiator=HOST))
+    os.mkdir(k.path("plain"))
+    k.wrap = inside(f"mount -t ramfs none {k.path('plain')}")
+    with k:
+        findings = tool.Tool(k)("check --json").json()["findings"]
+        about = [(f["object"], f["finding"]) for f in findings if "volume" in f["object"]]
+        tap.check([o for o, f in about if "discard" in f] == ["volume a"], "it cannot discard",
+                  str(about))
+        tap.check([o for o, f in about if "in memory" in f] == ["volume a", "volume b"],
+                  "and is lost with the next boot", str(about))
+
+
+def test_state():
+    if not may("unshare", "-m", "true"):
+        tap.skip("the state in memory", "no mount namespaces here")
+        return
+    k = kurad.Kurad(serving())
+    os.mkdir(k.path("state"))
+    k.wrap = inside(f"mount -t tmpfs none {k.path('state')} && chmod 700 {k.path('state')}")
+    with k:
+        found(tool.Tool(k), "the state in memory", "warning", f"state {k.path('state')}",
+              "next boot")
+
+
+def test_next_start():
+    """What the files say now and what is served."""
+    with kurad.Kurad(serving()) as k:
+        kura, what = tool.Tool(k), f"configuration {k.config_path}"
+        for line in ("target create iqn.2026-11.kura.test:x", f"portal add 127.0.0.2 --port {k.port}",
+                     "lun add iqn.2026-11.kura.test:x a --lun 7", "host create h",
+                     f"host add-initiator h {HOST}", "share a --to iqn.2026-11.kura.test:y",
+                     f"target deny {TARGET} --initiator {HOST}",
+                     "target delete iqn.2026-11.kura.test:x --force", "log level debug"):
+            kura(line)
+        tap.check(check(kura, "--all")[1].get(("ok", what)), "verbs change both", str(check(kura)))
+        with open(k.config_path, encoding="ascii") as f:
+            before = f.read()
+        write(k, before.replace(":host", ":guest"))
+        found(kura, "a change that nobody followed", "warning", what, "does not follow it")
+        tap.check("does not follow" in kura("check").out, "people see it")
+        kura("apply")
+        tap.check(check(kura, "--all")[1].get(("ok", what)), "followed", str(check(kura)))
+        write(k, before.replace(":host", ":guest") + "loops = 3;\n")
+        kura("apply")
+        found(kura, "what waits for a restart", "warning", what, "does not follow it")
+        hosts = kurad.config_text({"hosts": [{"name": "h"}]})
+        write(k, before.replace(":host", ":guest") + hosts)
+        found(kura, "a name that verbs have used", "error", what, "would not start again")
+        text = check(kura)[1].get(("error", what), "")
+        tap.check("managed.conf" in text and '"h"' in text, "and where it stands", text)
+        write(k, before.replace(":host", ":guest"))
+        tap.check(check(kura, "--all")[1].get(("ok", what)), "put right")
+
+
+def write(k, text):
+    with open(k.config_path, "w", encoding="ascii") as f:
+        f.write(text)
+
+
+def test_control():
+    if os.geteuid() or not may("unshare", "-m", "true"):
+        tap.skip("the control socket", "needs root and mount namespaces")
+        return
+    k = kurad.Kurad(serving())
+    groups = k.path("group")
+    with open("/etc/group", encoding="utf-8") as f:
+        others = "".join(l for l in f if l.split(":")[0] not in ("kura", "kura-monitor"))
+    with open(groups, "w", encoding="utf-8") as f:
+        f.write(others)
+    os.chmod(k.scratch, 0o755)
+    k.wrap = inside(f"mount --bind {groups} /etc/group")
+    with k:
+        kura, path = tool.Tool(k), k.path("control")
+        what = f"control socket {path}"
+        tap.check("root alone" in check(kura, "--all")[1].get(("ok", what), ""), "root alone asks")
+        with open(groups, "a", encoding="utf-8") as f:
+            f.write("kura:x:61001:\n")
+        found(kura, "a group that came later", "warning", what, "its mode (600) keeps")
+        os.chmod(path, 0o666)
+        tap.check("can" in check(kura, "--all")[1].get(("ok", what), ""), "put right")
+        os.chmod(k.scratch, 0o700)
+        found(kura, "a folder that nobody may look into", "warning", what, "mode of its folder")
+        os.chmod(k.scratch, 0o777)
+        found(kura, "a folder that everybody may change", "error", what, "may write in its folder")
+        os.chmod(k.scratch, 0o700)
 
 
 def test_portal():
@@ -158,6 +346,7 @@ def test_pool():
 
 
 signal.alarm(int(120 * SLOW))
-for test in (test_quiet, test_served, test_private, test_box, test_portal, test_pool):
+for test in (test_quiet, test_served, test_private, test_engine, test_limits, test_network,
+             test_discard, test_state, test_next_start, test_control, test_portal, test_pool):
     test()
 sys.exit(tap.done())
