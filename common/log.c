@@ -116,11 +116,25 @@ void log_to_journal(const char *path)
 		close(fd);
 }
 
+#define KEY_BYTES "abcdefghijklmnopqrstuvwxyz0123456789_"
+
+/* The length of a value that ends with a quotation mark; as a sentence may have some inside, it is
+ * the one behind which the line ends or another key begins. */
+static size_t quoted_len(const char *value)
+{
+	const char *end = value;
+
+	while ((end = strchr(end, '"')) && end[1] &&
+		(end[1] != ' ' || end[2 + strspn(end + 2, KEY_BYTES)] != '='))
+		end++;
+	return end ? (size_t)(end - value) : strlen(value);
+}
+
 /* Appends "KURA_PEER=value" for each "peer=value" or "peer=\"value\"" of a line's fields. */
 static size_t journal_fields(char *out, size_t at, size_t room, const char *fields)
 {
 	while (*fields) {
-		size_t key = strspn(fields, "abcdefghijklmnopqrstuvwxyz0123456789_");
+		size_t key = strspn(fields, KEY_BYTES);
 		const char *value = fields + key + 1;
 		bool quoted = key && fields[key] == '=' && *value == '"';
 		size_t len;
@@ -131,7 +145,7 @@ static size_t journal_fields(char *out, size_t at, size_t room, const char *fiel
 			continue;
 		}
 		value += quoted;
-		len = strcspn(value, quoted ? "\"" : " ");
+		len = quoted ? quoted_len(value) : strcspn(value, " ");
 		if (at + key + len + 8 > room)
 			return at;
 		at += (size_t)sprintf(out + at, "KURA_");

@@ -14,6 +14,8 @@
 
 #define LINE_MAX_ 256
 
+#define CRASH_STACK 65536 /* bytes on which a thread may say that it has none left */
+
 struct trace_ring {
 	uint64_t next;            /* number of events so far; written by its thread */
 	unsigned loop;            /* whose */
@@ -44,12 +46,26 @@ const char *trace_value_name(enum trace_kind kind, unsigned which)
 	return rows[kind].value[which];
 }
 
+/* Where a thread that has used up its stack handles the signal, kept as long as the process, unless
+ * it has such a place (a sanitizer's). */
+static void stack_for_crash(void)
+{
+	stack_t place = { 0 };
+
+	if (sigaltstack(NULL, &place) || !(place.ss_flags & SS_DISABLE))
+		return;
+	place = (stack_t){ .ss_sp = own_calloc(1, CRASH_STACK), .ss_size = CRASH_STACK };
+	if (sigaltstack(&place, NULL))
+		free(place.ss_sp);
+}
+
 void trace_join(unsigned loop)
 {
 	struct trace_ring *r;
 
 	if (trace_mine)
 		return;
+	stack_for_crash();
 	r = own_calloc(1, sizeof *r);
 	r->loop = loop;
 	r->older = __atomic_load_n(&all_rings, __ATOMIC_RELAXED);
@@ -149,6 +165,7 @@ size_t trace_see(struct trace_seen *seen, size_t room, uint64_t after_ns)
 
 static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 static struct sigaction before[own_array_len(fatal)];
+static const char *crash_prefix = "error "; /* as log.c has it */
 
 struct line {
 	char text[LINE_MAX_];
@@ -192,7 +209,8 @@ static void write_event(const struct trace_seen *s, uint64_t now)
 	const uint64_t values[] = { s->event.a, s->event.b };
 	struct line l = { .len = 0 };
 
-	put_text(&l, "error trace: ");
+	put_text(&l, crash_prefix);
+	put_text(&l, "trace: ");
 	put_text(&l, rows[kind].name);
 	put_number(&l, "loop", s->loop);
 	put_number(&l, "ns_before", now - s->event.ns);
@@ -202,34 +220,47 @@ static void write_event(const struct trace_seen *s, uint64_t now)
 	put_line(&l);
 }
 
-/* Only what signal-safety(7) allows. */
-static void crashed(int sig)
+static void write_last(int sig)
 {
 	static struct trace_seen seen[TRACE_CRASH];
-	static bool once;
+	size_t n = trace_see(seen, TRACE_CRASH, 0);
+	uint64_t now = now_ns();
+	struct line l = { .len = 0 };
+
+	put_text(&l, crash_prefix);
+	put_text(&l, "kurad has crashed; its last events follow");
+	put_number(&l, "signal", (uint64_t)sig);
+	put_number(&l, "events", n);
+	put_line(&l);
+	for (size_t i = 0; i < n; i++)
+		write_event(&seen[i], now);
+}
+
+/* Only what signal-safety(7) allows. The first thread writes and ends the process; another one that
+ * crashes meanwhile waits for that. */
+static void crashed(int sig)
+{
+	static pid_t writer;
+	pid_t none = 0, me = gettid();
 
 	for (unsigned i = 0; i < own_array_len(fatal); i++)
 		if (fatal[i] == sig)
 			sigaction(sig, &before[i], NULL);
-	if (!__atomic_exchange_n(&once, true, __ATOMIC_ACQ_REL)) {
-		size_t n = trace_see(seen, TRACE_CRASH, 0);
-		uint64_t now = now_ns();
-		struct line l = { .len = 0 };
-
-		put_text(&l, "error kurad has crashed; its last events follow");
-		put_number(&l, "signal", (uint64_t)sig);
-		put_number(&l, "events", n);
-		put_line(&l);
-		for (size_t i = 0; i < n; i++)
-			write_event(&seen[i], now);
-	}
+	if (__atomic_compare_exchange_n(
+		    &writer, &none, me, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		write_last(sig);
+	else if (none != me)
+		(void)pause();
 	raise(sig); /* as it would have ended */
 }
 
 void trace_on_crash(void)
 {
-	struct sigaction sa = { .sa_handler = crashed };
+	struct sigaction sa = { .sa_handler = crashed, .sa_flags = SA_ONSTACK };
 
+	if (getenv("JOURNAL_STREAM"))
+		crash_prefix = "<3>";
+	stack_for_crash();
 	for (unsigned i = 0; i < own_array_len(fatal); i++)
 		sigaction(fatal[i], &sa, &before[i]);
 }

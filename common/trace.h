@@ -77,7 +77,8 @@ const char *trace_name(enum trace_kind kind);
 const char *trace_value_name(enum trace_kind kind, unsigned which);
 
 /* When a signal ends the process because something is broken, the last events are written to
- * standard error first. Once, before there are threads. */
+ * standard error first, also when a thread of a ring has used up its stack. Once, before there are
+ * threads. */
 void trace_on_crash(void);
 
 #endif

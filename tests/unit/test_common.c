@@ -288,8 +288,9 @@ static void journal_child(const char *path)
 	snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 	setenv("JOURNAL_STREAM", stream, 1);
 	log_to_journal(path);
-	log_warn("test: refused", "conn=%d why=\"no \nroom\" %s b=", 7, "loose words");
+	log_warn("test: refused", "%s conn=%d why=\"no \nroom\" b=", "loose words", 7);
 	log_error("test: bare", NULL);
+	log_info("test: marks", "why=\"no \"a\" here; try \"b\"\" lun=1");
 	_exit(0);
 }
 
@@ -313,11 +314,14 @@ static void test_log_fields_of_the_journal(void **state)
 	got[n > 0 ? n : 0] = '\0';
 	assert_string_equal(got,
 		"PRIORITY=4\nSYSLOG_IDENTIFIER=kurad\n"
-		"MESSAGE=test: refused conn=7 why=\"no \\x0aroom\" loose words b=\n"
+		"MESSAGE=test: refused loose words conn=7 why=\"no \\x0aroom\" b=\n"
 		"KURA_CONN=7\nKURA_WHY=no \\x0aroom\nKURA_B=\n");
 	n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
 	got[n > 0 ? n : 0] = '\0';
 	assert_string_equal(got, "PRIORITY=3\nSYSLOG_IDENTIFIER=kurad\nMESSAGE=test: bare\n");
+	n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
+	got[n > 0 ? n : 0] = '\0';
+	assert_non_null(strstr(got, "\nKURA_WHY=no \"a\" here; try \"b\"\nKURA_LUN=1\n"));
 	close(fd);
 	unlink(a.sun_path);
 	rmdir(dir);

@@ -5,9 +5,11 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import initiator  # noqa: E402
@@ -111,6 +113,84 @@ def test_crash():
             k.cleanup()
 
 
+class Journal:
+    """A journal of our own: what comes to its socket, as dictionaries."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(path)
+        self.entries = []
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        while True:
+            text = self.sock.recv(1 << 16).decode()
+            self.entries.append(dict(line.split("=", 1) for line in text.splitlines()))
+
+    def wait(self, message, **fields):
+        """The first entry of this message with these fields; {}: there is none in time."""
+        end = time.monotonic() + 20 * SLOW
+        while time.monotonic() < end:
+            for entry in list(self.entries):
+                if entry["MESSAGE"].startswith(message) and \
+                        all(entry.get("KURA_" + k.upper()) == v for k, v in fields.items()):
+                    return entry
+            time.sleep(0.02)
+        return {}
+
+
+INSIDE = """mount -t tmpfs none /run && mkdir -p /run/systemd/journal &&
+touch /run/systemd/journal/socket && mount --bind $0 /run/systemd/journal/socket && exec "$@" """
+
+
+def test_journal():
+    """kurad as a service: standard error is the journal, whose own socket gets each line."""
+    probe = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
+    if probe.returncode:
+        tap.skip("what goes to the journal", "no mount namespaces here")
+        return
+    k = kurad.Kurad(config())
+    journal = Journal(k.path("journal"))
+    with open(k.log_path, "wb") as log:
+        st = os.fstat(log.fileno())
+    k.env["JOURNAL_STREAM"] = f"{st.st_dev}:{st.st_ino}"
+    k.wrap = ["unshare", "-m", "--propagation", "private", "sh", "-c", INSIDE, k.path("journal")]
+    k.spawn()
+    try:
+        address = journal.wait("portal listening").get("KURA_ADDRESS", ":0")
+        k.portals = [(address.split(":")[0], int(address.split(":")[1]))]
+        tap.check(journal.wait("kurad ready").get("PRIORITY") == "6", "it is ready",
+                  str(journal.entries) + k.log_tail())
+        tap.check(journal.wait("volume open", volume="m", store="mem") and
+                  journal.wait("target offered", target=TARGET), "volumes and targets are fields")
+        host = login(k)
+        try:
+            initiator.Initiator((k.host, k.port), TARGET, 1, "iqn.2026-11.kura.test:nobody")
+        except initiator.Lost:
+            pass
+        entry = journal.wait("login: session established", initiator=HOST, target=TARGET)
+        tap.check(entry.get("KURA_PEER", "").startswith("127.0.0.1:") and
+                  entry["SYSLOG_IDENTIFIER"] == "kurad", "who comes, and to what", str(entry))
+        entry = journal.wait("login: refused", initiator="iqn.2026-11.kura.test:nobody")
+        tap.check(entry.get("KURA_TARGET") == TARGET and entry["PRIORITY"] in "456",
+                  "who may not", str(entry))
+        kura = tool.Tool(k)
+        kura("target delete iqn.2026-11.kura.test:none")
+        entry = journal.wait("control: change", result="refused")
+        tap.check(entry.get("KURA_WHY", "").count(" ") > 2 and
+                  entry.get("KURA_VERB") == "target delete", "sentences are whole", str(entry))
+        kura("log level debug")
+        host.close()
+        tap.check(journal.wait("conn: state").get("PRIORITY") == "7", "debug, once it is wanted")
+        k.process.send_signal(signal.SIGABRT)
+        k.process.wait(20 * SLOW)
+        tap.check(re.search(r"^<3>kurad has crashed; .*\n(.*\n)*<3>trace: logged_in ", k.log(),
+                            re.M), "the last events are errors to the journal", k.log_tail())
+    finally:
+        k.cleanup()
+
+
 test_trace()
 test_crash()
+test_journal()
 sys.exit(tap.done())

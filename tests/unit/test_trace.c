@@ -9,6 +9,9 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define MANY 200000u
 
@@ -90,6 +93,65 @@ static void test_every_row_has_its_names(void **state)
 	assert_string_equal(trace_value_name(TRACE_login_refused, 1), "status");
 }
 
+/* Never ends, but for the end of the stack. */
+static unsigned deeper(volatile unsigned *depth)
+{
+	volatile char room[4096];
+
+	room[0] = (char)*depth;
+	if (!++*depth)
+		return 0;
+	return deeper(depth) + (unsigned)room[0];
+}
+
+static void *thread_without_stack(void *arg)
+{
+	trace_join(7);
+	trace_add(TRACE_rejected, 41, 42);
+	*(unsigned *)arg += deeper(arg);
+	return NULL;
+}
+
+static void crash_child(int out)
+{
+	const struct rlimit none = { 0 };
+	unsigned depth = 1;
+	pthread_t thread;
+
+	setrlimit(RLIMIT_CORE, &none);
+	dup2(out, STDERR_FILENO);
+	unsetenv("JOURNAL_STREAM");
+	trace_on_crash();
+	pthread_create(&thread, NULL, thread_without_stack, &depth);
+	pthread_join(thread, NULL);
+	_exit(0);
+}
+
+static void test_a_thread_without_stack_has_last_words(void **state)
+{
+	char got[16384];
+	int ends[2], status;
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	if (!pid)
+		crash_child(ends[1]);
+	close(ends[1]);
+	while ((n = read(ends[0], got + len, sizeof got - 1 - len)) > 0)
+		len += (size_t)n;
+	got[len] = '\0';
+	close(ends[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(!WIFEXITED(status) || WEXITSTATUS(status));
+	assert_non_null(strstr(got, "error kurad has crashed; its last events follow signal=11"));
+	assert_non_null(strstr(got, "error trace: rejected loop=7 "));
+	assert_non_null(strstr(got, " conn=41 reason=42\n"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -97,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_the_newest_are_kept_in_order),
 		cmocka_unit_test(test_nothing_is_seen_half_written),
 		cmocka_unit_test(test_every_row_has_its_names),
+		cmocka_unit_test(test_a_thread_without_stack_has_last_words),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
