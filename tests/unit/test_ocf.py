@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kurad  # noqa: E402
 import tapout  # noqa: E402
 import tool  # noqa: E402
+from initiator import Initiator  # noqa: E402
 
 AGENTS = os.path.join(kurad.ROOT, "contrib", "ocf")
 FIXED = "iqn.2026-11.kura.test:fixed"
@@ -48,7 +49,7 @@ class Agent:
 
 
 def test_metadata():
-    for name in ("kura-target", "kura-lun"):
+    for name in ("kura-target", "kura-lun", "kura-pool"):
         done = subprocess.run([os.path.join(AGENTS, name), "meta-data"], capture_output=True,
                               text=True, timeout=20 * tool.SLOW, check=False)
         root = ET.fromstring(done.stdout)
@@ -132,17 +133,59 @@ def test_no_daemon(k):
     target.does("stop", SUCCESS, "and stops")
 
 
+def test_pool():
+    """Two nodes and one pool: what is registered on the one holds on the other."""
+    with kurad.Kurad(kurad.config([], [])) as one, kurad.Kurad(kurad.config([], [])) as two:
+        folder = one.path("shared")
+        tool.Tool(one).json(f"pool add p --kind dir --path {folder}")
+        tool.Tool(one).json("volume create vm1 --size 8M")
+        resources = {}
+        for k in (one, two):
+            resources[k] = [Agent("kura-pool", k, pool="p", path=folder),
+                            Agent("kura-target", k, target=TARGET, initiators="iqn.2026-11.kura.test:*"),
+                            Agent("kura-lun", k, target=TARGET, volume="vm1", lun="0")]
+        for agent in resources[one]:
+            agent.does("start", SUCCESS, f"{agent.name} starts")
+            agent.is_seen(SUCCESS, "and is there")
+        resources[two][0].does("start", GENERIC, "a second node cannot have the pool, too",
+                               "another kurad")
+        resources[two][0].is_seen(NOT_RUNNING, "and has not")
+        host = Initiator(one.portals[0], TARGET, 1)
+        host.settle()
+        tap.check(host.reserve_out(0, 0, 0xA, flags=1)[0] == 0, "a host registers, to last")
+        for agent in reversed(resources[one]):
+            agent.does("stop", SUCCESS, f"{agent.name} stops")
+            agent.is_seen(NOT_RUNNING, "and is gone")
+        for agent in resources[two]:
+            agent.does("start", SUCCESS, f"{agent.name} starts on the other node")
+        host = Initiator(two.portals[0], TARGET, 1)
+        host.settle()
+        tap.check(host.keys()[1] == [0xA], "and the host is registered there", str(host.keys()))
+        resources[two][0].does("stop", SUCCESS, "a pool that is in use stops, too")
+        resources[two][0].does("stop", SUCCESS, "a stop of what is not there")
+        tap.check(tool.Tool(two).json("volume list")["volumes"] == [] and
+                  os.path.exists(os.path.join(folder, "vm1")), "its volumes stay in it")
+        Agent("kura-pool", two, pool="p").does("validate-all", CONFIGURED, "no path",
+                                               "path is needed")
+        Agent("kura-pool", two, pool="p", kind="lvm-thin", vg="vg").does(
+            "validate-all", CONFIGURED, "no thin pool", "thin_pool is needed")
+        Agent("kura-pool", two, pool="p", kind="zfs").does(
+            "validate-all", CONFIGURED, "a kind that is none", "lvm-thin")
+
+
 def test_tester(k, kura):
     """The cluster's own judge, where it is installed."""
     root = os.environ.get("OCF_ROOT", "/usr/lib/ocf")
     if not shutil.which("ocf-tester") or not os.path.isdir(root):
         tap.skip("ocf-tester", "no resource-agents here")
         return
-    for name, more in (("kura-target", ("initiators=*",)), ("kura-lun", ("volume=a", "lun=1"))):
+    for name, more in (("kura-target", ("initiators=*",)), ("kura-lun", ("volume=a", "lun=1")),
+                       ("kura-pool", ("pool=p", "path=" + k.path("pool")))):
         agent = Agent(name, k)
         if name == "kura-lun":
             kura("target create " + TARGET)
-        options = ["target=" + TARGET, *more,
+        os.makedirs(k.path("pool"), exist_ok=True)
+        options = [*(() if name == "kura-pool" else ("target=" + TARGET,)), *more,
                    *(f"{key}={agent.env['OCF_RESKEY_' + key]}" for key in ("kura", "socket", "state"))]
         done = subprocess.run(["ocf-tester", "-n", "it", *(w for o in options for w in ("-o", o)),
                                os.path.join(AGENTS, name)], capture_output=True, text=True,
@@ -159,4 +202,5 @@ with kurad.Kurad(kurad.config(VOLUMES, [{"name": FIXED}])) as running:
     test_wrong(running, tool.Tool(running))
     test_tester(running, tool.Tool(running))
     test_no_daemon(running)
+test_pool()
 sys.exit(tap.done())

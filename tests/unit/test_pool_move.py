@@ -111,6 +111,9 @@ def test_move():
         os.rename(pool, moved)
         answer = must(two, f"pool import p --kind dir --path {moved}")
         tap.check(answer["volumes"] == 2, "both volumes come along", str(answer))
+        answer = must(two, f"pool import p --kind dir --path {moved} --if-not-exists")
+        tap.check(answer["volumes"] == 0 and not answer["changed"], "once more: nothing to do",
+                  str(answer))
         tap.check(must(two, "volume show vm1")["uuid"] == uuid, "the UUID is the same")
         serve(two)
         found(two, "moved", identity, b"k" * 512)

@@ -6,7 +6,8 @@ TAP.
 The contract test (tests/store/test_pool) runs over each kind, and the test that ends verbs between
 their steps; then kurad itself, in the machine, serves volumes of a thin pool to the machine's own
 initiator, while one is grown, snapshotted and cloned, and the pool is driven full, extended and
-trimmed. Names of parts run only these: pools.py contract faults serve
+trimmed; and another kurad, with no more rights than its unit gives it, takes the pool over with its
+reservations. Names of parts run only these: pools.py contract faults serve
 """
 
 import os
@@ -27,12 +28,12 @@ CACHE = os.environ.get("KURA_VM_CACHE") or os.path.join(kurad.ROOT, "build", "vm
 TREE = os.path.dirname(os.path.abspath(kurad.binary()))
 SECONDS = 280 * float(os.environ.get("KURA_TEST_SLOW", "1"))
 OURS = [os.path.join(TREE, name) for name in
-        ("kurad", "tests/store/test_pool", "tests/store/test_pool_faults", "tests/store/poolctl")]
+        ("kurad", "kura", "tests/store/test_pool", "tests/store/test_pool_faults", "tests/store/poolctl")]
 KIT = linux.Kit(
     "pools",
     linux.TOOLS + ["lvm2", "dmsetup", "thin-provisioning-tools", "xfsprogs", "btrfs-progs"],
     linux.MODULES + ["virtio_blk", "dm_mod", "dm_thin_pool", "dm_snapshot", "xfs", "btrfs"],
-    linux.OF_THE_HOST + OURS, [])
+    linux.OF_THE_HOST + ["setpriv"] + OURS, [])
 DISKS = 1 << 30, 512 << 20, 512 << 20
 # Nothing runs udev there: LVM makes its nodes itself. The disks are its only devices.
 LVM_CONF = """devices { obtain_device_list_from_udev = 0 multipath_component_detection = 0
@@ -174,6 +175,45 @@ def _full(tap, guest):
     tap.check("room again" in log, "kurad says that there is room again", log)
 
 
+# The drop-in of the unit leaves CAP_SYS_ADMIN; CAP_MKNOD because nothing runs udev here.
+RIGHTS = "setpriv --bounding-set=-all,+sys_admin,+mknod"
+TOOL = "/kura/kura --socket /run/kurad2.sock"
+
+
+def _identity(guest):
+    return guest.must("sg_inq -p 0x83 -H /dev/sda; sg_inq -p 0x80 -H /dev/sda")
+
+
+def _move(tap, guest):
+    """kill -9, as a box dies; another kurad with a state directory of its own has the pool then."""
+    guest.must("sg_persist -o -G --param-sark=0xabc --param-aptpl /dev/sda && "
+               "sg_persist -o -R --param-rk=0xabc --prout-type=5 /dev/sda")
+    tags, before = guest.surely("lvs --noheadings -o lv_tags vg/vm1"), _identity(guest)
+    tap.check("kura.kept.00=kura-reservations&1#" in tags, "a reservation is in the LV's tags", tags)
+    guest.must("iscsiadm -m node --logout && kill -9 $(pidof kurad) && rm -f /run/kurad.sock")
+    guest.must("echo 'portals = ( { address = \"127.0.0.1\"; port = 3260; } );' >/etc/kura2.conf && "
+               "chmod 600 /etc/kura2.conf && mkdir /var/lib/kura2")
+    guest.surely(f"{RIGHTS} /kura/kurad -c /etc/kura2.conf -s /var/lib/kura2 -C /run/kurad2.sock "
+                 ">/tmp/kurad2.log 2>&1 & i=0; while ! grep -q ready /tmp/kurad2.log && "
+                 "[ $i -lt 100 ]; do usleep 200000; i=$((i + 1)); done")
+    text = guest.surely(f"({TOOL} pool import thin --kind lvm-thin --vg vg --thin-pool tp && "
+                        f"{TOOL} share vm1 --to '*' --target {TARGET}) 2>&1 || "
+                        "{ tail -20 /tmp/kurad2.log; false; }")
+    guest.must(f"iscsiadm -m node -T {TARGET} -p 127.0.0.1:3260 --login && i=0; while "
+               "[ ! -b /dev/sda ] && [ $i -lt 100 ]; do usleep 100000; i=$((i + 1)); done")
+    tap.check(_identity(guest) == before, "on another box a volume is who it was", text)
+    text = guest.must("sg_persist -i -k /dev/sda; sg_persist -i -r /dev/sda")
+    tap.check("PR generation=0x0, 1 registered" in text and "Key=0xabc" in text
+              and "Write Exclusive, registrants only" in text,
+              "its reservation came along; PRGENERATION is 0", text)
+    status, text = guest.kura(f"sg_persist -o -C --param-rk=0xabc /dev/sda && "
+                              f"{TOOL} volume create vm3 --size 64M && "
+                              f"{TOOL} volume snapshot vm1 s3 && {TOOL} volume delete vm3 && "
+                              f"lvs --noheadings -o lv_tags vg/vm1")
+    tap.check(status == 0 and "#registrants&0#" in text,
+              "CAP_SYS_ADMIN is enough to make, snapshot and delete", text)
+
+
 def serve(tap, guest):
     _start(guest)
     _copies(tap, guest)
@@ -183,8 +223,9 @@ def serve(tap, guest):
     after = _used(guest)
     tap.check(after < before - 20, "discard gives the extents back", f"{before}% {after}%")
     tap.note(f"data of the thin pool: {before}% before, {after}% after")
+    _move(tap, guest)
     text = guest.surely("kill $(pidof kurad) || true; iscsiadm -m node --logout 2>&1; "
-                        "tail -3 /tmp/kurad.log; true")
+                        "tail -3 /tmp/kurad2.log; true")
     tap.note(text.strip().splitlines()[-1] if text.strip() else "")
 
 
