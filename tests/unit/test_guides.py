@@ -31,11 +31,11 @@ tap = tapout.Tap()
 
 
 def blocks(guide, kind):
-    """The texts of the blocks of a kind: "run", or "connect" as (what for, text)."""
+    """The texts of the blocks of a kind: "run", "image", "back", or "connect" as (what for, text)."""
     with open(os.path.join(DOCS, guide), encoding="utf-8") as f:
         found = BLOCK.findall(f.read())
-    if kind == "run":
-        return [text for info, text in found if info == "run"]
+    if kind != "connect":
+        return [text for info, text in found if info == kind]
     return [(info.split("=")[1], text) for info, text in found if info.startswith(kind + "=")]
 
 
@@ -153,6 +153,32 @@ def test_boot():
                   command + "\n" + said)
 
 
-for test in (test_first, test_hosts, test_boot):
+def test_image():
+    """A qcow2 made by qemu-img is imported, boots from the LUN, and comes back the same."""
+    missing = [p for p in ("qemu-system-x86_64", "qemu-img") if not shutil.which(p)]
+    if missing:
+        tap.skip("QEMU boots from an image", f"no {missing[0]} here")
+        return
+    with Box({"address": "127.0.0.1", "port": free_port()}) as box:
+        image, back = box.k.path("debian-12.qcow2"), box.k.path("vm1.qcow2")
+        with open(box.k.path("boot.img"), "wb") as f:
+            f.write(SECTOR.ljust(510, b"\0") + b"\x55\xaa")
+            f.seek(20 << 20)
+            f.write(os.urandom(1 << 20))
+            f.truncate(32 << 20)
+        box.run(f"qemu-img convert -c -f raw -O qcow2 {box.k.path('boot.img')} {image}")
+        three, = blocks(FIRST, "image")
+        tap.check(three.count("\n") == 3, "three commands make a disk that boots", three)
+        box.follow(FIRST, three.replace("debian-12.qcow2", image))
+        good, said = booted(box.run(blocks(FIRST, "run")[1].strip()).out.strip())
+        tap.check(good, "QEMU boots from the image on the LUN", said)
+        text, = blocks(FIRST, "back")
+        box.follow(FIRST, text.replace("vm1.qcow2", back))
+        done = box.run(f"qemu-img info {back} && qemu-img compare -f qcow2 -F qcow2 {image} {back}")
+        tap.check(done.code == 0 and "file format: qcow2" in done.out and "identical" in done.out,
+                  "what is exported again compares equal", str(done))
+
+
+for test in (test_first, test_hosts, test_boot, test_image):
     test()
 sys.exit(tap.done())

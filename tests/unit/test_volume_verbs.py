@@ -431,6 +431,66 @@ def test_images():
         box.refused("no snapshots on this filesystem", 1, "snapshot", "volume snapshot a s")
 
 
+# --- jobs that are cancelled ------------------------------------------------------------------
+
+
+def slow_qemu_img(folder):
+    """A qemu-img in `folder` that is the real one, but converts 1 MiB in a minute."""
+    path = os.path.join(folder, "qemu-img")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\n[ \"$1\" = convert ] && shift && set -- convert -r 17K \"$@\"\n"
+                f"exec {shutil.which('qemu-img')} \"$@\"\n")
+    os.chmod(path, 0o755)
+
+
+def cancelled(box, method, **params):
+    """Begins a job and cancels it at once; what is known of it when it has ended."""
+    asker = tool.Asker(box.path("control"))
+    job = asker.call(method, **params)["result"]["job"]
+    asker.call("job cancel", job=job)
+    asker.close()
+    while True:
+        shown = box.must(f"job show {job}")
+        if shown["state"] != "running":
+            return shown
+
+
+def test_cancel():
+    bin_folder = kurad.scratch_folder()
+    slow_qemu_img(bin_folder)
+    with Box(env={"PATH": bin_folder + ":" + os.environ["PATH"]}) as box:
+        with open(box.path("disk"), "wb") as f:
+            f.write(os.urandom(4 * MIB))
+        box.must("volume create big --size 192M --thick")
+        with open(box.path("pool/big"), "r+b") as f:
+            for _ in range(192):
+                f.write(os.urandom(MIB))
+        before = box.state()
+        shown = cancelled(box, "volume import", volume="new", file=box.path("disk"), format="raw")
+        tap.check(shown["state"] == "cancelled" and shown["why"], "an import is cancelled",
+                  str(shown))
+        tap.check(box.state() == before and not os.listdir(box.path("state/doing")),
+                  "nothing is left of it", str(box.state()))
+        shown = cancelled(box, "volume export", volume="big", file=box.path("out.qcow2"))
+        tap.check(shown["state"] == "cancelled", "an export is cancelled", str(shown))
+        tap.check(not [n for n in os.listdir(box.scratch) if n.startswith("out.qcow2")] and
+                  box.state() == before and not os.listdir(box.path("state/doing")),
+                  "nothing is left of it", str(os.listdir(box.scratch)))
+        for _ in range(5):  # the copy may be quicker than who cancels it
+            shown = cancelled(box, "volume clone", source="big", volume="new")
+            if shown["state"] != "done":
+                break
+            box.must("volume delete new")
+        tap.check(shown["state"] == "cancelled", "a clone is cancelled", str(shown))
+        tap.check(box.state() == before and not os.listdir(box.path("state/doing")),
+                  "nothing is left of it", str(box.state()))
+        code, answer = box.ask(f"job cancel {shown['job']}")
+        tap.check(code == 0 and answer["state"] == "cancelled", "a job that has ended stays so",
+                  str(answer))
+        box.done("the same name is free", "volume create new --size 1M")
+    shutil.rmtree(bin_folder)
+
+
 # --- kill -9 at each step -------------------------------------------------------------------
 
 # verb: what is there before, and at which points it can be killed
@@ -520,7 +580,7 @@ def main():
     if not shutil.which("qemu-img") or not shutil.which("iscsi-inq"):
         tap.skip("verbs of volumes", "qemu-img and libiscsi's tools are not here")
         return tap.done()
-    for test in (test_pools, test_create, test_delete, test_human, test_grow, test_snapshots, test_images,
+    for test in (test_pools, test_create, test_delete, test_human, test_grow, test_snapshots, test_images, test_cancel,
                  test_kill, test_fail):
         test()
     return tap.done()

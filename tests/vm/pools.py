@@ -12,6 +12,7 @@ reservations. Names of parts run only these: pools.py contract faults serve
 
 import os
 import re
+import shutil
 import sys
 import time
 
@@ -33,7 +34,7 @@ KIT = linux.Kit(
     "pools",
     linux.TOOLS + ["lvm2", "dmsetup", "thin-provisioning-tools", "xfsprogs", "btrfs-progs"],
     linux.MODULES + ["virtio_blk", "dm_mod", "dm_thin_pool", "dm_snapshot", "xfs", "btrfs"],
-    linux.OF_THE_HOST + ["setpriv"] + OURS, [])
+    linux.OF_THE_HOST + OURS + [shutil.which("setpriv") or "setpriv"], [])
 DISKS = 1 << 30, 512 << 20, 512 << 20
 # Nothing runs udev there: LVM makes its nodes itself. The disks are its only devices.
 LVM_CONF = """devices { obtain_device_list_from_udev = 0 multipath_component_detection = 0
@@ -176,7 +177,7 @@ def _full(tap, guest):
 
 
 # The drop-in of the unit leaves CAP_SYS_ADMIN; CAP_MKNOD because nothing runs udev here.
-RIGHTS = "setpriv --bounding-set=-all,+sys_admin,+mknod"
+RIGHTS = "/kura/setpriv --bounding-set=-all,+sys_admin,+mknod"
 TOOL = "/kura/kura --socket /run/kurad2.sock"
 
 
@@ -206,7 +207,10 @@ def _move(tap, guest):
     tap.check("PR generation=0x0, 1 registered" in text and "Key=0xabc" in text
               and "Write Exclusive, registrants only" in text,
               "its reservation came along; PRGENERATION is 0", text)
-    status, text = guest.kura(f"sg_persist -o -C --param-rk=0xabc /dev/sda && "
+    status, text = guest.kura("dd if=/dev/zero of=/dev/sda bs=4k count=1 oflag=direct")
+    tap.check(status != 0, "and holds: this session is another nexus, which may not write", text)
+    status, text = guest.kura("sg_persist -o -I --param-sark=0xdef --param-aptpl /dev/sda && "
+                              "sg_persist -o -C --param-rk=0xdef /dev/sda && "
                               f"{TOOL} volume create vm3 --size 64M && "
                               f"{TOOL} volume snapshot vm1 s3 && {TOOL} volume delete vm3 && "
                               f"lvs --noheadings -o lv_tags vg/vm1")
