@@ -15,7 +15,7 @@
 #include <string.h>
 
 const struct args_option args_options[] = {
-	{ "socket", 'S', "SOCKET", "where kurad answers (/run/kura/control)" },
+	{ "socket", 'S', "SOCKET", "where kurad answers (" ARGS_SOCKET ")" },
 	{ "json", 'j', NULL, "print the answer as JSON" },
 	{ "no-header", 0, NULL, "print tables without their first line" },
 	{ "yes", 'y', NULL, "do not ask whether it is meant" },
@@ -235,7 +235,7 @@ int args_read(struct args *a, int argc, char **argv, char *why)
 {
 	int err;
 
-	*a = (struct args){ .socket = "/run/kura/control", .params = jval_object() };
+	*a = (struct args){ .socket = ARGS_SOCKET, .params = jval_object() };
 	a->words = own_calloc((size_t)argc + 1, sizeof *a->words);
 	err = take_options(a, argc, argv, why);
 	if (err || a->version || !a->word_count || !strcmp(a->words[0], "help") ||

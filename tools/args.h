@@ -8,6 +8,8 @@
 
 #include "rpc/verbs.h"
 
+#define ARGS_SOCKET "/run/kura/control" /* where kurad answers, unless the line says */
+
 struct args {
 	const char *socket; /* borrowed from the command line */
 	bool json, no_header, yes, detach;

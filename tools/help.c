@@ -112,7 +112,8 @@ void help_all(FILE *f)
 	for (unsigned i = 0; i < RPC_VERB_COUNT; i++)
 		print_verb_line(f, &rpc_verbs[i]);
 	print_line(f, "help [VERB]", "this page, or what a verb takes");
-	print_line(f, "completion bash|zsh|fish", "a script that completes verbs and options");
+	print_line(
+		f, "completion bash|zsh|fish", "a script that completes verbs, options and names");
 	print_line(f, "import-config tgt|lio FILE",
 		"a configuration of another target as one of kura");
 	print_options(f);

@@ -40,4 +40,9 @@ void help_schema(FILE *f);
 /* The script that completes for "bash", "zsh" or "fish"; false: another word. */
 bool complete_print(FILE *f, const char *shell);
 
+/* What may stand where the cursor is: a line each, with a tab and what it is for. `words` are those
+ * of the line behind "kura", the last as far as it was typed. Names of objects are asked of kurad.
+ */
+void suggest_print(FILE *f, char **words, unsigned count);
+
 #endif

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 bin_PROGRAMS += kura
 kura_SOURCES = tools/main.c tools/args.h tools/args.c tools/client.h tools/client.c tools/out.h \
-	tools/out.c tools/fmt.h tools/fmt.c tools/help.h tools/help.c tools/complete.c tools/job.h tools/job.c \
+	tools/out.c tools/fmt.h tools/fmt.c tools/help.h tools/help.c tools/complete.c tools/suggest.c tools/job.h tools/job.c \
 	tools/blocks.h tools/blocks.c tools/import.h tools/import.c tools/import_tgt.c tools/import_lio.c
 kura_SOURCES += tools/top.h tools/top.c tools/follow.h tools/follow.c
 kura_LDADD = rpc/librpc.a config/libconfigkura.a common/libcommon.a $(LIBCONFIG_LIBS) $(ISAL_LIBS) $(JANSSON_LIBS)

@@ -190,9 +190,13 @@ static enum rpc_exit run(const struct args *a)
 int main(int argc, char **argv)
 {
 	char why[RPC_WHY_LEN] = "";
-	struct args a;
-	enum rpc_exit exit = args_read(&a, argc, argv, why) ? usage(why) : run(&a);
+	struct args a = { 0 };
+	enum rpc_exit exit = RPC_DONE;
 
+	if (argc > 1 && !strcmp(argv[1], "complete")) /* its words are no line of its own */
+		suggest_print(stdout, argv + 2, (unsigned)argc - 2);
+	else
+		exit = args_read(&a, argc, argv, why) ? usage(why) : run(&a);
 	args_fini(&a);
 	if (fflush(stdout) || ferror(stdout))
 		exit = exit == RPC_DONE ? RPC_REFUSED : exit;

@@ -3,10 +3,14 @@
 """The tool itself: its command line, help, completion, tables, refusals; not what verbs do."""
 
 import os
+import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import kurad  # noqa: E402
@@ -41,30 +45,138 @@ def test_pages():
     tap.check(done.code == 0 and done.out.count("\n") == 3, "the verbs of one noun", str(done))
 
 
-def completes(script, line):
-    """What bash would offer at the end of a line."""
-    words = line.split(" ")
-    code = (f"{script}\nCOMP_WORDS=({' '.join(repr(w) for w in words)}); "
-            f"COMP_CWORD={len(words) - 1}; _kura; echo ${{COMPREPLY[@]}}")
-    return subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=20,
-                          check=False).stdout.split()
+# --- completion -----------------------------------------------------------------------------
+
+ALPHA = {"name": "alpha", "store": "mem", "size": "8M"}
+SPARE = {"name": "alps", "store": "mem", "size": "8M"}
+# What may follow a line, or some of it: (the line, the words, whether these are all).
+FOLLOWS = (
+    ("kura jo", {"job"}, True),
+    ("kura ", {"status", "volume", "help", "import-config"}, False),
+    ("kura job ", {"list", "show", "cancel"}, True),
+    ("kura status --j", {"--json"}, True),
+    ("kura help volume gr", {"grow"}, True),
+    ("kura completion ", {"bash", "zsh", "fish"}, True),
+    ("kura volume show al", {"alpha", "alps"}, True),
+    ("kura -j volume show alph", {"alpha"}, True),
+    ("kura stats --volume alp", {"alpha", "alps"}, True),
+    ("kura volume show --pool x alph", {"alpha"}, True),
+    ("kura target show iqn", {TARGET}, True),
+    (f"kura lun add {TARGET} al", {"alpha", "alps"}, True),
+    ("kura connect x --for=e", {"--for=esxi"}, True),
+    ("kura connect x --for w", {"windows"}, True),
+    ("kura portal remove 127", {"127.0.0.1"}, True),
+    ("kura volume create al", set(), True),
+    ("kura --socket /nonexistent/control volume show ", set(), True),
+    ("kura nothing ", set(), True),
+)
+
+
+class Shell:
+    """A shell at a terminal of its own, at which somebody types."""
+
+    def __init__(self, env, *command):
+        self.pid, self.tty = pty.fork()
+        if not self.pid:
+            kurad.die_with_parent()
+            os.execvpe(command[0], command, env)
+        self.turn = 0
+
+    def type(self, line):
+        """What is seen from a line on until it has ended."""
+        self.turn += 1
+        mark = f"turn {self.turn * 1000 + 1}"
+        os.write(self.tty, f"{line}\necho turn $(({self.turn}*1000+1))\n".encode())
+        seen, end = "", time.monotonic() + 30 * tool.SLOW
+        while mark not in seen and time.monotonic() < end:
+            if select.select([self.tty], [], [], 1)[0]:
+                try:
+                    seen += os.read(self.tty, 65536).decode(errors="replace")
+                except OSError:
+                    break
+        return seen
+
+    def close(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.tty)
+
+
+def completion_env(k):
+    """Where `kura` is the tool for this kurad, and nothing of whoever runs the test."""
+    os.mkdir(k.path("bin"))
+    with open(k.path("bin/kura"), "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\n[ \"$1\" != complete ] || { shift; set -- complete --socket "
+                f"'{k.path('control')}' \"$@\"; exec '{tool.binary()}' \"$@\"; }}\n"
+                f"exec '{tool.binary()}' --socket '{k.path('control')}' \"$@\"\n")
+    os.chmod(k.path("bin/kura"), 0o755)
+    for name, shell in (("kura.bash", "bash"), ("_kura", "zsh"), ("kura.fish", "fish")):
+        done = tool.Tool()("completion " + shell)
+        tap.check(done.code == 0 and "kura" in done.out, f"a script for {shell}", str(done))
+        with open(k.path(name), "w", encoding="ascii") as f:
+            f.write(done.out)
+    return {"PATH": k.path("bin") + ":" + os.environ["PATH"], "HOME": k.scratch, "TERM": "dumb",
+            "LC_ALL": "C.UTF-8"}
+
+
+def follows(shell, offered):
+    for line, words, all_of_them in FOLLOWS:
+        got = offered(line)
+        tap.check(words == got if all_of_them else words <= got, f"{shell}: {line}"[:90], str(got))
+
+
+def bash_offers(k, env):
+    """What the function leaves, with the part before a colon that bash keeps to itself."""
+    code = (f". {k.path('kura.bash')}; COMP_LINE=$1 COMP_POINT=${{#1}}; _kura; "
+            "printf '%s\\n' \"${COMPREPLY[@]}\"")
+
+    def offered(line):
+        said = subprocess.run(["bash", "-c", code, "bash", line], capture_output=True, text=True,
+                              env=env, timeout=60 * tool.SLOW, check=False).stdout.split()
+        word = line.rsplit(" ", 1)[1]
+        kept = re.match(r"(.*[:=])?", word)[0]
+        return {kept + s for s in said}
+    return offered
+
+
+def fish_offers(k, env):
+    def offered(line):
+        said = subprocess.run(
+            ["fish", "--no-config", "-c", f"source {k.path('kura.fish')}; complete -C $argv[1]", line],
+            capture_output=True, text=True, env=env, cwd=k.path("bin"), timeout=60 * tool.SLOW,
+            check=False).stdout.splitlines()
+        return {s.split("\t")[0] for s in said} - {"kura"}  # a file of that folder
+    return offered
+
+
+def typed(k, env, shell, start):
+    """The tab key at a terminal; what is completed there runs."""
+    if not shutil.which(shell):
+        tap.skip(f"{shell} at a terminal", f"no {shell} here")
+        return
+    there = Shell(env, *start)
+    try:
+        there.type({"bash": f". {k.path('kura.bash')}",
+                    "zsh": f"fpath=({k.scratch} $fpath); autoload -U compinit; compinit -u -D"}[shell])
+        seen = there.type(f"kura target show {TARGET[:-3]}\t --json")
+        tap.check(f'"target": "{TARGET}"' in seen, f"{shell}: tab completes an iSCSI name", seen)
+        seen = there.type("kura volu\tsho\talph\t--j\t")
+        tap.check('"volume": "alpha"' in seen, f"{shell}: and each word", seen)
+    finally:
+        there.close()
 
 
 def test_completion():
-    kura = tool.Tool()
-    bash = kura("completion bash").out
-    tap.check("job" in completes(bash, "kura jo") and "status" in completes(bash, "kura "),
-              "bash completes nouns")
-    tap.check(set(completes(bash, "kura job ")) == {"list", "show", "cancel"}, "and their verbs")
-    tap.check("--json" in completes(bash, "kura status --j"), "and options")
-    for shell in ("zsh", "fish"):
-        done = kura("completion " + shell)
-        tap.check(done.code == 0 and "job" in done.out, shell, str(done))
-        if shutil.which(shell):
-            check = subprocess.run([shell, "-n"], input=done.out, text=True, capture_output=True,
-                                   timeout=20, check=False)
-            tap.check(check.returncode == 0, f"{shell} can read it", check.stderr)
-    tap.check(kura("completion tcsh").code == 2, "another shell")
+    with kurad.Kurad(kurad.one_target(TARGET, [ALPHA, SPARE])) as k:
+        env = completion_env(k)
+        follows("bash", bash_offers(k, env))
+        if shutil.which("fish"):
+            follows("fish", fish_offers(k, env))
+        else:
+            tap.skip("fish completes", "no fish here")
+        typed(k, env, "bash", ("bash", "--noprofile", "--norc", "-i"))
+        typed(k, env, "zsh", ("zsh", "-f", "-i"))
+    tap.check(tool.Tool()("completion tcsh").code == 2, "another shell")
 
 
 REFUSED = (
