@@ -38,8 +38,17 @@ struct cfg_portal {
 
 enum cfg_cache { CFG_CACHE_BUFFERED, CFG_CACHE_DIRECT };
 
+/* How fast a volume may be used: what it may do in a second; 0: no limit. */
+struct cfg_limit {
+	struct cfg_where where;
+	uint64_t iops, bytes; /* of reads and writes together */
+	uint64_t read_iops, read_bytes;
+	uint64_t write_iops, write_bytes;
+	uint32_t burst_ms; /* what was not used is kept for so long */
+};
+
 struct cfg_layer {
-	char *kind;    /* "error", "delay", "stats" */
+	char *kind;    /* "error", "delay", "stats", "crypt" */
 	char *options; /* "key=value ..." */
 };
 
@@ -70,6 +79,7 @@ struct cfg_volume {
 	bool removable; /* told by INQUIRY */
 	bool thin;  /* tell initiators that UNMAP is welcome, where the store can; default true */
 	char *uuid; /* or NULL */
+	struct cfg_limit *limit; /* or NULL */
 	struct cfg_layer *layers;
 	unsigned layer_count;
 };

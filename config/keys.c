@@ -12,6 +12,7 @@
 #define CFG_STRUCT_portal    struct cfg_portal
 #define CFG_STRUCT_pool      struct cfg_pool
 #define CFG_STRUCT_volume    struct cfg_volume
+#define CFG_STRUCT_limit     struct cfg_limit
 #define CFG_STRUCT_layer     struct cfg_layer
 #define CFG_STRUCT_target    struct cfg_target
 #define CFG_STRUCT_lun       struct cfg_lun
@@ -71,6 +72,7 @@ const struct cfg_object_info cfg_objects[CFG_OBJECT_COUNT] = {
 	CFG_INFO_AT(portal, "a portal"),
 	CFG_INFO_AT(pool, "a pool"),
 	CFG_INFO_AT(volume, "a volume"),
+	CFG_INFO_AT(limit, "a limit group"),
 	CFG_INFO(layer, "a layer", CFG_NO_WHERE),
 	CFG_INFO_AT(target, "a target"),
 	CFG_INFO_AT(lun, "a LUN"),

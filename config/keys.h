@@ -15,6 +15,7 @@ enum cfg_object {
 	CFG_OBJECT_portal,
 	CFG_OBJECT_pool,
 	CFG_OBJECT_volume,
+	CFG_OBJECT_limit,
 	CFG_OBJECT_layer,
 	CFG_OBJECT_target,
 	CFG_OBJECT_lun,

@@ -358,6 +358,17 @@ static void resize_all(struct apply *a)
 	}
 }
 
+static void limit_all(struct apply *a)
+{
+	for (unsigned i = 0; i < a->report->count; i++) {
+		const struct apply_step *step = &a->report->steps[i];
+
+		if (step->kind == APPLY_LIMIT_VOLUME)
+			storage_volume_limit(storage_volume_find(&a->srv->storage, step->object),
+				cfg_volume_named(a->next, step->object)->limit);
+	}
+}
+
 static void pause_ms(long ms)
 {
 	const struct timespec pause = { .tv_nsec = ms * 1000000 };
@@ -422,6 +433,7 @@ static void commit(struct apply *a, struct listen_set *fresh)
 
 	open_portals(a, fresh);
 	resize_all(a);
+	limit_all(a);
 	cat = make_catalogue(a);
 	old = publish(a, cat);
 	end_sessions(a, cat);

@@ -90,7 +90,8 @@ static bool opens_again(const struct cfg_volume *old, const struct cfg_volume *n
 	const struct cfg_key *key = NULL;
 
 	while ((key = cfg_key_next(CFG_OBJECT_volume, key))) {
-		if (strcmp(key->name, "size") != 0 && !cfg_same_field(key, old, new))
+		if (strcmp(key->name, "size") != 0 && strcmp(key->name, "limit") != 0 &&
+			!cfg_same_field(key, old, new))
 			return true;
 	}
 	return false;
@@ -99,20 +100,21 @@ static bool opens_again(const struct cfg_volume *old, const struct cfg_volume *n
 static void plan_reopen(struct apply *a, const struct cfg_volume *v)
 {
 	struct apply_step *step = report_add(a->report, APPLY_REOPEN_VOLUME, v->name,
-		"volume \"%s\" is closed and opened again, for more than its size has changed",
+		"volume \"%s\" is closed and opened again, for more than its size or its limit "
+		"has changed",
 		v->name);
 
 	users_of_volume(a, step, v->name);
 	needs(a, step, 0);
 }
 
-static void plan_size(struct apply *a, const struct cfg_volume *v)
+static void plan_size(struct apply *a, const struct cfg_volume *old, const struct cfg_volume *v)
 {
 	const struct storage_volume *open = storage_volume_find(&a->srv->storage, v->name);
 	uint64_t size = open ? vol_info(open->vol).size : v->size;
 	struct apply_step *step;
 
-	if (!v->size || v->size == size)
+	if (v->size == old->size || !v->size || v->size == size)
 		return;
 	step = report_add(a->report, v->size > size ? APPLY_GROW_VOLUME : APPLY_SHRINK_VOLUME,
 		v->name, "volume \"%s\" becomes %s, from %" PRIu64 " to %" PRIu64 " bytes", v->name,
@@ -121,23 +123,34 @@ static void plan_size(struct apply *a, const struct cfg_volume *v)
 		step->state = APPLY_REFUSED;
 }
 
+static void plan_limit(struct apply *a, const struct cfg_volume *old, const struct cfg_volume *v)
+{
+	if (!cfg_same_field(cfg_key_find(CFG_OBJECT_volume, "limit"), old, v))
+		report_add(a->report, APPLY_LIMIT_VOLUME, v->name, "volume \"%s\" %s", v->name,
+			!v->limit    ? "is not limited any more"
+			: old->limit ? "gets another limit"
+				     : "is limited");
+}
+
 static void plan_volumes(struct apply *a)
 {
 	for (unsigned i = 0; i < a->next->volume_count; i++) {
 		const struct cfg_volume *v = &a->next->volumes[i];
 		const struct cfg_volume *old = cfg_volume_named(a->srv->cfg, v->name);
 
-		if (!old)
+		if (!old) {
 			report_add(a->report, APPLY_OPEN_VOLUME, v->name,
 				"volume \"%s\" is opened (%s %s)", v->name,
 				v->pool ? "pool" : v->store,
 				v->pool   ? v->pool
 				: v->path ? v->path
 					  : "-");
-		else if (opens_again(old, v))
+		} else if (opens_again(old, v)) {
 			plan_reopen(a, v);
-		else if (old->size != v->size)
-			plan_size(a, v);
+		} else {
+			plan_size(a, old, v);
+			plan_limit(a, old, v);
+		}
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/own.h"
 #include "target/storage_guts.h"
+#include "volume/layer_limit.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -55,10 +56,32 @@ static int find_in_pool(struct storage *s, const struct cfg_volume *v, struct po
 	return 0;
 }
 
+/* What the layer "limit" takes; it is in every volume, so that one that is in use can be limited.
+ * Returns owned. */
+static char *limit_options(const struct cfg_limit *l)
+{
+	return l ? own_printf("iops=%" PRIu64 " bytes=%" PRIu64 " read_iops=%" PRIu64
+			      " read_bytes=%" PRIu64 " write_iops=%" PRIu64 " write_bytes=%" PRIu64
+			      " burst_ms=%" PRIu32,
+			   l->iops, l->bytes, l->read_iops, l->read_bytes, l->write_iops,
+			   l->write_bytes, l->burst_ms)
+		 : own_strdup("");
+}
+
+void storage_volume_limit(const struct storage_volume *v, const struct cfg_limit *limit)
+{
+	char *options own_free = limit_options(limit);
+	int err = limit_set_text(v->vol, options, NULL, 0);
+
+	own_assert(!err); /* the configuration was checked */
+	log_info("volume limited", "volume=%s %s", v->name, *options ? options : "no limits");
+}
+
 static struct vol *open_volume(
 	struct storage *s, const struct cfg_volume *v, struct pool_place *place, char *why)
 {
-	struct vol_layer_conf layers[CFG_LAYERS_MAX] = { 0 };
+	char *limit own_free = limit_options(v->limit);
+	struct vol_layer_conf layers[CFG_LAYERS_MAX + 1] = { { "limit", limit } };
 	struct vol_conf conf = {
 		.name = v->name,
 		.store = v->store,
@@ -71,12 +94,12 @@ static struct vol *open_volume(
 		.readonly = v->readonly,
 		.uuid = v->uuid,
 		.layers = layers,
-		.layer_count = v->layer_count,
+		.layer_count = v->layer_count + 1,
 	};
 
 	own_assert(v->layer_count <= CFG_LAYERS_MAX);
 	for (unsigned i = 0; i < v->layer_count; i++)
-		layers[i] = (struct vol_layer_conf){ v->layers[i].kind, v->layers[i].options };
+		layers[i + 1] = (struct vol_layer_conf){ v->layers[i].kind, v->layers[i].options };
 	if (v->pool && find_in_pool(s, v, place, &conf, why))
 		return NULL;
 	return vol_open(&conf, why, STORAGE_WHY_LEN);

@@ -103,6 +103,9 @@ int storage_ports_make(struct storage *s, const struct config *cfg, char *why);
  * it does not want stay, unless another volume takes their place. 0 or -errno. Blocks. */
 int storage_luns_follow(struct storage *s, const struct config *cfg, char *why);
 
+/* From now on the volume may be used so fast; NULL: without limit. One log line. */
+void storage_volume_limit(const struct storage_volume *v, const struct cfg_limit *limit);
+
 /* Tells initiators that the volume has another size; to shrink, before it has. 0 or -errno. */
 int storage_volume_resized(struct storage *s, struct storage_volume *volume, uint64_t size);
 

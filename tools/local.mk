@@ -14,6 +14,9 @@ TESTS += tests/unit/test_drain.py
 tests/unit/test_drain.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_pool_move.py
 tests/unit/test_pool_move.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_volume_limit.py
+tests/unit/test_volume_limit.log: kurad$(EXEEXT) kura$(EXEEXT)
+
 TESTS += tests/unit/test_volume_verbs.py
 tests/unit/test_volume_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_check.py

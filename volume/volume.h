@@ -21,7 +21,7 @@ struct vol_io;
 
 #define VOL_UUID_LEN   16
 #define VOL_NAME_MAX   63
-#define VOL_LAYERS_MAX 6 /* store included */
+#define VOL_LAYERS_MAX 7 /* store included */
 
 /* ---- how a volume is described ---- */
 

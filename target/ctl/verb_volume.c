@@ -303,6 +303,11 @@ void verb_volume_show(struct ctl_call *call)
 		tell_mapped(call->result, cfg, name);
 		show_users(call, cfg, name);
 	}
+	if (stored && stored->limit) {
+		char *limit own_free = ctl_limit_text(stored->limit);
+
+		jval_set_text(call->result, "limit", limit);
+	}
 	if (stored) {
 		char *where own_free = ctl_where(&stored->where);
 

@@ -52,6 +52,9 @@ bool ctl_is_free(
  * human's file. */
 bool ctl_unmap(struct ctl_call *call, struct config *cfg, const char *volume);
 
+/* How fast it may be used, as "iops=500 write_bytes=8388608". Returns owned. */
+char *ctl_limit_text(const struct cfg_limit *limit);
+
 /* ---- steps ---- */
 
 /* Writes the note of what begins; false after ctl_fail. In a CHANGE. */

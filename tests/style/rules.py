@@ -208,7 +208,7 @@ def citations(tree):
 KEYS, MANUAL = "config/keys.def", "man/kura.conf.5"
 ROW = re.compile(r'^(KEY|LIST|GROUP)\((\w+),\s*(\w+)(?:,\s*(\w+),\s*(NULL|"[^"]*"))?', re.MULTILINE)
 SECTIONS = {"config": "The whole file", "portal": "Portals", "pool": "Pools", "volume": "Volumes",
-            "layer": "Layers", "target": "Targets", "lun": "LUNs", "initiator": "Initiators",
+            "limit": "Limits", "layer": "Layers", "target": "Targets", "lun": "LUNs", "initiator": "Initiators",
             "auth": "Authentication", "host": "Host groups", "access": "Access",
             "redirect": "Redirection", "isns": "Name server"}
 

@@ -218,7 +218,7 @@ def test_failures():
 def test_hang():
     """Requests that the device does not answer."""
     hangs = volume("hangs", [("delay", "ms=600000 op=read")])
-    slow = volume("slow", [("limit", "iops=1 burst_ms=20")])
+    slow = volume("slow", limit={"iops": 1, "burst_ms": 20})
     daemon = kurad.Kurad(config(hangs, volume("well"), slow)).start()
     try:
         a, b = log_in(daemon, 1, 3), log_in(daemon, 2, 3)
@@ -253,7 +253,7 @@ def test_hang():
 
 def test_rate():
     """No more than the limit says, by the clock that began before the first request."""
-    with kurad.Kurad(config(volume("disk", [("limit", "iops=400 burst_ms=100")]))) as daemon:
+    with kurad.Kurad(config(volume("disk", limit={"iops": 400, "burst_ms": 100}))) as daemon:
         a = log_in(daemon, 1, 1)
         began, done = time.monotonic(), 0
         out = [a.start(read10(i, 1), read=512) for i in range(16)]
@@ -288,7 +288,7 @@ class Reader(threading.Thread):
 
 def test_share():
     """Two sessions, each on a loop of its own, one of which wants all that there is."""
-    with kurad.Kurad(config(volume("disk", [("limit", "iops=400")]))) as daemon:
+    with kurad.Kurad(config(volume("disk", limit={"iops": 400}))) as daemon:
         greedy, modest = (Reader(log_in(daemon, 1 + i, 1), 32 - 31 * i) for i in range(2))
         greedy.start()
         modest.start()
