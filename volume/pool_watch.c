@@ -13,7 +13,8 @@
 #include <signal.h>
 #include <string.h>
 
-#define WAKE SIGURG /* ignored where nobody handles it */
+#define WAKE       SIGURG /* ignored where nobody handles it */
+#define GONE_TRIES 50u    /* this often it is looked for in short turns, before anything is said */
 
 struct pool_watcher {
 	struct pool *pool;
@@ -44,31 +45,55 @@ static void info_of(
 	};
 }
 
+static bool is_stopping(const struct pool_watcher *w)
+{
+	return __atomic_load_n(&w->stop, __ATOMIC_ACQUIRE);
+}
+
+/* The device goes for a moment and comes by another name when the pool gets its first volume, or
+ * loses its last one; for longer when somebody deactivates it. */
+static void watch_find(struct pool_watcher *w)
+{
+	const struct pool_conf *conf = &w->pool->conf;
+
+	free(own_take(w->device));
+	for (unsigned tries = 0; !w->device && !is_stopping(w); tries++) {
+		w->device = pool_dm_name(conf->vg, conf->thin_pool);
+		if (!w->device)
+			usleep(tries < GONE_TRIES ? 100000 : 999999);
+		if (!w->device && tries == GONE_TRIES)
+			log_warn("pool: the thin pool is not active, and not watched until it is",
+				"pool=%s thin_pool=%s/%s", conf->name, conf->vg, conf->thin_pool);
+	}
+}
+
+static int watch_once(struct pool_watcher *w)
+{
+	struct pool_dm_thin thin;
+	struct pool_info info;
+	int err = pool_dm_thin(w->device, &thin);
+
+	if (err)
+		return err;
+	info_of(w->pool, &thin, &info);
+	w->told(w->arg, &info);
+	return pool_dm_wait(w->device, thin.event);
+}
+
 static void *watch_run(void *arg)
 {
 	struct pool_watcher *w = arg;
-	struct pool_dm_thin thin;
-	struct pool_info info;
 	sigset_t only;
-	int err = 0;
 
 	sigemptyset(&only);
 	sigaddset(&only, WAKE);
 	pthread_sigmask(SIG_UNBLOCK, &only, NULL);
-	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE) && (!err || err == -EINTR)) {
-		if (!err)
-			err = pool_dm_thin(w->device, &thin);
+	while (!is_stopping(w)) {
+		int err = watch_once(w);
+
 		if (err && err != -EINTR)
-			break;
-		if (!err) {
-			info_of(w->pool, &thin, &info);
-			w->told(w->arg, &info);
-		}
-		err = pool_dm_wait(w->device, thin.event);
+			watch_find(w);
 	}
-	if (err && err != -EINTR)
-		log_warn("pool: the thin pool is not watched any more", "pool=%s error=\"%s\"",
-			w->pool->conf.name, strerror(-err));
 	__atomic_store_n(&w->ended, true, __ATOMIC_RELEASE);
 	return NULL;
 }
