@@ -54,8 +54,8 @@ static char pattern_says(const char *pattern, size_t len, const char *path)
 	return fits ? *pattern : 0;
 }
 
-/* Whether the filter lets LVM use a device by this name: the first pattern that fits decides. */
-static bool filter_takes(const char *filter, const char *path)
+/* What the first pattern of a filter that fits this name says: 'a', 'r', or 0 when none fits. */
+static char filter_says(const char *filter, const char *path)
 {
 	const char *end = filter ? strchr(filter, '\n') : NULL;
 
@@ -67,32 +67,48 @@ static bool filter_takes(const char *filter, const char *path)
 			break;
 		says = pattern_says(filter + 1, (size_t)(close - filter - 1), path);
 		if (says)
-			return says == 'a';
+			return says;
 		filter = close + 1;
 	}
-	return true;
+	return 0;
 }
 
-/* A device is used when any of its names is. */
+/* A device is used when any of its names is accepted, or none of them is rejected: names that no
+ * pattern fits decide nothing. lvm.conf(5), global_filter */
 static bool filtered(const struct host_lvm *host, const char *const *paths, unsigned count)
 {
 	const char *filter = setting(host->text, "global_filter");
+	bool rejected = false;
 
-	for (unsigned i = 0; i < count; i++)
-		if (filter_takes(filter, paths[i]))
+	for (unsigned i = 0; i < count; i++) {
+		char says = filter_says(filter, paths[i]);
+
+		if (says == 'a')
 			return false;
-	return true;
+		rejected = rejected || says == 'r';
+	}
+	return rejected;
+}
+
+/* LVM keeps to a list of devices when it is told to and when there is one. */
+static bool has_devices_file(const char *text)
+{
+	const char *name = setting(text, "devicesfile");
+	size_t len = name && *name == '"' ? strcspn(name + 1, "\"\n") : 0;
+	own_free char *path = own_printf("/etc/lvm/devices/%.*s", (int)len, len ? name + 1 : "");
+
+	return setting_on(text, "use_devicesfile") && len && !access(path, F_OK);
 }
 
 static int host_ask(const struct pool *pool, struct host_lvm *host, const struct pool_why *why)
 {
 	static const char *const argv[] = { "lvmconfig", "--type", "full", "devices/scan_lvs",
-		"devices/use_devicesfile", "devices/global_filter", NULL };
+		"devices/use_devicesfile", "devices/devicesfile", "devices/global_filter", NULL };
 	own_free char *said = NULL;
 	int status = exec_run(argv, &host->text, &said);
 
 	host->scan_lvs = setting_on(host->text, "scan_lvs");
-	host->devices_file = setting_on(host->text, "use_devicesfile");
+	host->devices_file = has_devices_file(host->text);
 	if (!status)
 		return 0;
 	return pool_refuse(why, status < 0 ? status : -EIO,
@@ -101,38 +117,58 @@ static int host_ask(const struct pool *pool, struct host_lvm *host, const struct
 		pool->conf.name, *said ? ": " : "", said);
 }
 
+/* device-mapper's names have a hyphen between group and volume, and two for each one in them. */
+static char *mapper_name(const char *vg)
+{
+	char *name = own_calloc(1, 2 * strlen(vg) + 1), *to = name;
+
+	for (; *vg; vg++) {
+		*to++ = *vg;
+		if (*vg == '-')
+			*to++ = '-';
+	}
+	return name;
+}
+
+#define NO_ALL "; no \"a|.*|\" may follow: it accepts the device by another of its names"
+
 int pool_host_lvs(struct pool *pool, const struct pool_why *why)
 {
-	own_free char *plain = own_printf("/dev/%s/volume", pool->conf.vg);
-	own_free char *mapper = own_printf("/dev/mapper/%s-volume", pool->conf.vg);
-	const char *const paths[] = { plain, mapper };
+	const char *vg = pool->conf.vg;
+	own_free char *group = mapper_name(vg);
+	own_free char *plain = own_printf("/dev/%s/volume", vg);
+	own_free char *mapper = own_printf("/dev/mapper/%s-volume", group);
+	own_free char *by_id = own_printf("/dev/disk/by-id/dm-name-%s-volume", group);
+	const char *const paths[] = { plain, mapper, by_id, "/dev/dm-0" };
 	struct host_lvm host = { 0 };
 	int err = host_ask(pool, &host, why);
 
-	if (!err && host.scan_lvs && !host.devices_file && !filtered(&host, paths, 2))
+	if (!err && host.scan_lvs && !host.devices_file &&
+		!filtered(&host, paths, own_array_len(paths)))
 		err = pool_refuse(why, 1,
 			"LVM on this box looks into logical volumes (devices/scan_lvs = 1), and "
 			"would take volume groups that guests make on volumes of %s for its own; "
 			"set scan_lvs = 0 in the section devices of /etc/lvm/lvm.conf, or begin "
-			"global_filter there with \"r|^/dev/%s/|\", \"r|^/dev/mapper/%s-|\"",
-			pool->conf.vg, pool->conf.vg, pool->conf.vg);
+			"global_filter there with \"r|^/dev/%s/|\", "
+			"\"r|^/dev/mapper/%s-|\"" NO_ALL,
+			vg, vg, group);
 	free(host.text);
 	return err;
 }
 
 int pool_host_disk(struct pool *pool, const struct pool_why *why)
 {
-	const char *const paths[] = { pool->conf.path };
+	const char *const paths[] = { pool->conf.path, "/dev/disk/by-path/another-name" };
 	struct host_lvm host = { 0 };
 	int err = host_ask(pool, &host, why);
 
 	if (err == -ENOENT)
 		err = 0; /* no LVM, no danger */
-	else if (!err && !host.devices_file && !filtered(&host, paths, 1))
+	else if (!err && !host.devices_file && !filtered(&host, paths, own_array_len(paths)))
 		err = pool_refuse(why, 1,
 			"LVM on this box looks at %s, and would take a volume group that a guest "
 			"makes there for its own; begin global_filter in the section devices of "
-			"/etc/lvm/lvm.conf with \"r|^%s$|\"",
+			"/etc/lvm/lvm.conf with \"r|^%s$|\"" NO_ALL,
 			pool->conf.path, pool->conf.path);
 	free(host.text);
 	return err;
