@@ -108,6 +108,30 @@ void pool_rig_make(struct pool_rig *rig, const char *name, unsigned char seed)
 	pool_rig_write(rig, name, seed);
 }
 
+static void foreign_file(const struct pool_rig *rig, const char *name)
+{
+	own_free char *path = own_printf("%s/%s", rig->conf.path, name);
+	own_fd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 8 * MIB), 0);
+}
+
+void pool_rig_foreign(struct pool_rig *rig, const char *name)
+{
+	const char *vg = rig->conf.vg, *thin = rig->conf.thin_pool;
+	own_free char *command = NULL;
+
+	if (!vg) {
+		foreign_file(rig, name);
+		return;
+	}
+	command = own_printf("[ -e /dev/%s/%s ] || lvcreate -y -q %s%s -n %s %s >/dev/null", vg,
+		name, thin ? "-V 8m --thinpool " : "-Wy -L 8m", thin ? thin : "", name, vg);
+	if (system(command)) /* NOLINT(cert-env33-c): names of the test */
+		fail_msg("%s", command);
+}
+
 static int place_open(struct pool_rig *rig, const char *name, int flags)
 {
 	struct pool_place place;

@@ -34,6 +34,9 @@ void pool_rig_clear(struct pool_rig *rig);
 /* Makes a volume of 8 MiB with a pattern of `seed` in it. */
 void pool_rig_make(struct pool_rig *rig, const char *name, unsigned char seed);
 
+/* A file or logical volume of 8 MiB that is not the pool's, of zeroes; one that is there stays. */
+void pool_rig_foreign(struct pool_rig *rig, const char *name);
+
 /* Fills 64 KiB at the front and 64 KiB at 4 MiB. */
 void pool_rig_write(struct pool_rig *rig, const char *name, unsigned char seed);
 

@@ -14,6 +14,7 @@ EXTRA_DIST += \
 	tests/vm/multipath.py \
 	tests/vm/paths.py \
 	tests/vm/pools.py \
+	tests/vm/pools_story.py \
 	tests/vm/run.sh \
 	tests/vm/scsitools.py \
 	tests/vm/sessions.py \
