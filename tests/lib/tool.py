@@ -104,17 +104,22 @@ def fits(schema, value, path=""):
 _schema = {}
 
 
-def ask(kura, verb, *args):
-    """(exit status, answer or sentence) of a verb; an answer is held against its schema."""
+def schema():
+    """What each verb takes and answers, by the tool's own word."""
     if not _schema:
         _schema.update(Tool()("help --schema").json())
+    return _schema
+
+
+def ask(kura, verb, *args):
+    """(exit status, answer or sentence) of a verb; an answer is held against its schema."""
     done = kura.run(*verb.split(), *args, "--json")
     if done.code:
         try:
             return done.code, json.loads(done.err)["message"]
         except ValueError:
             return done.code, done.err
-    wrong = fits(_schema[verb]["result"], done.json())
+    wrong = fits(schema()[verb]["result"], done.json())
     if wrong:
         raise AssertionError(f"{verb}: {wrong}\n{done.out}")
     return 0, done.json()

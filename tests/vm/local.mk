@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Run by `./dev vm`; it needs a kurad, QEMU and two of Debian's kernels, cloud and whole.
 EXTRA_DIST += \
+	tests/vm/changes.py \
 	tests/vm/chap.py \
 	tests/vm/fence.py \
 	tests/vm/forward.py \

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A QEMU machine with open-iscsi and multipath-tools on kurad: sessions.py, then multipath.py, or
-those of them that are named; prints TAP."""
+"""A QEMU machine with open-iscsi and multipath-tools on kurad: sessions.py, changes.py, then
+multipath.py, or those of them that are named; prints TAP."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 
+import changes  # noqa: E402
 import kurad  # noqa: E402
 import linux  # noqa: E402
 import multipath  # noqa: E402
@@ -21,7 +22,7 @@ from initiator import Initiator  # noqa: E402
 from machine import Machine, MachineFailed  # noqa: E402
 
 CACHE = os.environ.get("KURA_VM_CACHE") or os.path.join(kurad.ROOT, "build", "vm")
-PARTS = [sessions, multipath]
+PARTS = [sessions, changes, multipath]
 KIT = linux.Kit("paths", linux.TOOLS + ["multipath-tools", "dmsetup", "udev"],
                 linux.MODULES + ["dm_mod", "dm_multipath", "dm_round_robin", "dm_service_time"],
                 linux.OF_THE_HOST + ["fio"],
