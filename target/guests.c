@@ -113,11 +113,10 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* Does it again and again until nobody is left. 0 or -ETIMEDOUT. */
-static int dismiss_until(
-	struct server *srv, uint16_t tsih, enum iscsi_farewell farewell, unsigned seconds)
+/* Does it again and again until nobody is left. 0, -ETIMEDOUT or -ECANCELED. */
+static int dismiss_until(struct server *srv, uint16_t tsih, enum iscsi_farewell farewell,
+	unsigned seconds, struct guests_wait *wait)
 {
-	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000l };
 	uint64_t end = now_ms() + seconds * 1000ull, now = end - seconds * 1000ull;
 	unsigned count;
 
@@ -128,16 +127,18 @@ static int dismiss_until(
 			return -ETIMEDOUT;
 		if (!count)
 			return 0;
-		nanosleep(&pause, NULL);
+		if (!wait->pause(wait, LOOK_MS))
+			return -ECANCELED;
 		now = now_ms();
 	}
 	return -ETIMEDOUT;
 }
 
-int guests_see_out(struct server *srv, uint16_t tsih, unsigned seconds, bool *ended)
+int guests_see_out(
+	struct server *srv, uint16_t tsih, unsigned seconds, struct guests_wait *wait, bool *ended)
 {
-	int err = dismiss_until(srv, tsih, ISCSI_FAREWELL_ASK, seconds);
+	int err = dismiss_until(srv, tsih, ISCSI_FAREWELL_ASK, seconds, wait);
 
-	*ended = err;
-	return err ? dismiss_until(srv, tsih, ISCSI_FAREWELL_END, END_SECONDS) : 0;
+	*ended = err == -ETIMEDOUT;
+	return *ended ? dismiss_until(srv, tsih, ISCSI_FAREWELL_END, END_SECONDS, wait) : err;
 }

@@ -20,11 +20,19 @@ void guests_free(struct list *sessions);
 int guests_dismiss(struct server *srv, uint16_t tsih, enum iscsi_farewell farewell,
 	uint16_t seconds, unsigned *count);
 
+/* How somebody waits for others to go: he who embeds it may let go of something meanwhile. */
+struct guests_wait {
+	/* Sleeps for about so long; false: nobody waits any more. */
+	bool (*pause)(struct guests_wait *wait, unsigned ms);
+};
+
 /*
  * Asks the session `tsih` (0: all) to log out, waits up to `seconds`, and then ends what is left; 0
- * seconds: at once. *ended: whether some had to be ended. Returns 0, or -ETIMEDOUT when a loop does
- * not answer or connections are still there. Not on a loop's thread.
+ * seconds: at once. *ended: whether some had to be ended. Borrows `wait`. Returns 0, -ETIMEDOUT
+ * when a loop does not answer or connections are still there, or -ECANCELED when a pause says so:
+ * then nobody is asked or ended after it. Not on a loop's thread.
  */
-int guests_see_out(struct server *srv, uint16_t tsih, unsigned seconds, bool *ended);
+int guests_see_out(
+	struct server *srv, uint16_t tsih, unsigned seconds, struct guests_wait *wait, bool *ended);
 
 #endif

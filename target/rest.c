@@ -5,12 +5,10 @@
 #include "common/log.h"
 #include "common/own.h"
 #include "target/errand.h"
-#include "target/guests.h"
 #include "target/notify.h"
 #include "target/server_guts.h"
 
 #include <errno.h>
-#include <time.h>
 
 #define LAST_LOOKS 250u /* for the commands of sessions that have gone: five seconds */
 #define LOOK_MS    20u
@@ -97,18 +95,36 @@ static unsigned count_sessions(struct server *srv)
 	return count;
 }
 
-/* A session is over when its last command is. */
-static int wait_for_commands(const struct server *srv)
-{
-	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000l };
+/* Pauses of one who would see everybody out; whoever ends the rest meanwhile ends that, too. */
+struct rest_wait {
+	struct guests_wait wait, *outer;
+	const struct server *srv;
+	unsigned ends; /* rest_ends when it began */
+};
 
-	for (unsigned i = 0; i < LAST_LOOKS && iscsi_server_sessions(srv->iscsi); i++)
-		nanosleep(&pause, NULL);
+static bool rest_pause(struct guests_wait *wait, unsigned ms)
+{
+	struct rest_wait *w = container_of(wait, struct rest_wait, wait);
+
+	return w->outer->pause(w->outer, ms) && w->srv->rest_ends == w->ends;
+}
+
+/* A session is over when its last command is. */
+static int wait_for_commands(const struct server *srv, struct guests_wait *wait)
+{
+	for (unsigned i = 0; i < LAST_LOOKS && iscsi_server_sessions(srv->iscsi); i++) {
+		if (!wait->pause(wait, LOOK_MS))
+			return -ECANCELED;
+	}
 	return iscsi_server_sessions(srv->iscsi) ? -ETIMEDOUT : 0;
 }
 
-int rest_begin(struct server *srv, unsigned seconds, struct rest_report *report)
+int rest_begin(
+	struct server *srv, unsigned seconds, struct guests_wait *wait, struct rest_report *report)
 {
+	struct rest_wait w = {
+		.wait.pause = rest_pause, .outer = wait, .srv = srv, .ends = srv->rest_ends
+	};
 	int err;
 
 	*report = (struct rest_report){ 0 };
@@ -117,9 +133,9 @@ int rest_begin(struct server *srv, unsigned seconds, struct rest_report *report)
 	iscsi_server_rest(srv->iscsi, true);
 	set_state(srv, REST_DRAINING);
 	report->sessions = count_sessions(srv);
-	err = guests_see_out(srv, 0, seconds, &report->ended);
+	err = guests_see_out(srv, 0, seconds, &w.wait, &report->ended);
 	if (!err)
-		err = wait_for_commands(srv);
+		err = wait_for_commands(srv, &w.wait);
 	if (!err)
 		err = flush(srv, &report->failed);
 	if (err)
@@ -134,6 +150,7 @@ void rest_end(struct server *srv)
 {
 	if (rest_state(srv) != REST_SERVING)
 		log_info("resume: logins are taken again", NULL);
+	srv->rest_ends++;
 	set_state(srv, REST_SERVING);
 	iscsi_server_rest(srv->iscsi, false);
 }

@@ -6,7 +6,7 @@
 #ifndef KURA_TARGET_REST_H
 #define KURA_TARGET_REST_H
 
-#include "target/server.h"
+#include "target/guests.h"
 
 enum rest_state {
 	REST_SERVING,
@@ -24,12 +24,14 @@ struct rest_report {
 /*
  * Refuses logins, asks every session to log out within `seconds`, ends the rest, and flushes every
  * volume. 0; -ETIMEDOUT: somebody is still there; -EBUSY: a change of the configuration is under
- * way; -EIO: not everything is flushed. With an error logins stay refused: begin again or end it.
- * One thread at a time, none of the loops'.
+ * way; -EIO: not everything is flushed; -ECANCELED: rest_end was called, or a pause said so. With
+ * another error than that logins stay refused: begin again or end it. Borrows `wait`. One thread at
+ * a time, none of the loops'; but during a pause others may begin it, too, or end it.
  */
-int rest_begin(struct server *srv, unsigned seconds, struct rest_report *report);
+int rest_begin(
+	struct server *srv, unsigned seconds, struct guests_wait *wait, struct rest_report *report);
 
-/* Opens again; harmless when it serves. The same threads. */
+/* Opens again, and ends the wait of rest_begin; harmless when it serves. The same threads. */
 void rest_end(struct server *srv);
 
 /* How it is. Any thread. */

@@ -38,10 +38,11 @@ struct server {
 	struct loop_post stop; /* to loop 0 */
 	struct iscsi_drain drain;
 	struct storage_flush flush;
-	int over_fd;      /* an eventfd */
-	unsigned running; /* threads; atomic */
-	unsigned rest;    /* enum rest_state of rest.h; atomic */
-	time_t started;   /* monotonic */
+	int over_fd;        /* an eventfd */
+	unsigned running;   /* threads; atomic */
+	unsigned rest;      /* enum rest_state of rest.h; atomic */
+	unsigned rest_ends; /* how often it was ended; of those who begin and end it */
+	time_t started;     /* monotonic */
 };
 
 /* Tells the name server, if there is one, what is offered now. */

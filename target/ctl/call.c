@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 const char *ctl_text(const struct ctl_call *call, const char *name)
 {
@@ -82,6 +83,17 @@ struct jval *ctl_list(struct ctl_call *call)
 	if (!jval_get(call->result, call->verb->key))
 		jval_set(call->result, call->verb->key, jval_list());
 	return jval_member(call->result, call->verb->key);
+}
+
+bool ctl_pause(struct guests_wait *wait, unsigned ms)
+{
+	struct ctl_call *call = container_of(wait, struct ctl_call, wait);
+	const struct timespec pause = { .tv_nsec = ms * 1000000l };
+
+	pthread_mutex_unlock(call->change);
+	nanosleep(&pause, NULL);
+	pthread_mutex_lock(call->change);
+	return !__atomic_load_n(call->ending, __ATOMIC_ACQUIRE);
 }
 
 void ctl_change_begin(struct ctl_call *call)

@@ -3,13 +3,15 @@
  * call.h: one question or order that came over the control socket, as its verb sees it: checked
  * parameters in, a result or a refusal out.
  *
- * A verb is one function on a thread that may block. Verbs that change run one at a time; those
- * that look run beside them. A job runs on a thread of its own and tells how far it is.
+ * A verb is one function on a thread that may block. Verbs that change run one at a time, but for
+ * pauses that one of them makes; those that look run beside them. A job runs on a thread of its own
+ * and tells how far it is.
  */
 #ifndef KURA_TARGET_CTL_CALL_H
 #define KURA_TARGET_CTL_CALL_H
 
 #include "rpc/verbs.h"
+#include "target/guests.h"
 #include "target/server.h"
 
 #include <pthread.h>
@@ -24,6 +26,8 @@ struct ctl_call {
 	struct server *srv;      /* borrowed */
 	struct ctl_jobs *jobs;   /* borrowed */
 	pthread_mutex_t *change; /* held by a CHANGE while it runs; see ctl_change_begin */
+	const bool *ending;      /* kurad ends; atomic */
+	struct guests_wait wait; /* of a CHANGE: ctl_pause */
 	struct ctl_job *job;     /* JOB: what is told of it; else NULL */
 	const struct rpc_verb *verb;
 	const struct jval *params; /* checked against the rows; NULL: none; borrowed */
@@ -62,6 +66,10 @@ struct jval *ctl_detail(struct ctl_call *call);
 
 /* The list of the result of a LIST verb, to be filled; borrowed. */
 struct jval *ctl_list(struct ctl_call *call);
+
+/* The pause of a CHANGE that waits (see guests_wait): others may change things meanwhile, so what
+ * was seen before may not hold any more. False: kurad ends, and nobody shall wait. */
+bool ctl_pause(struct guests_wait *wait, unsigned ms);
 
 /* A verb's function. */
 typedef void ctl_verb_run(struct ctl_call *call);

@@ -42,7 +42,7 @@ struct ctl {
 	pthread_mutex_t lock;   /* of what is below */
 	struct list clients;
 	unsigned client_count;
-	bool stopping;
+	bool stopping; /* atomic */
 };
 
 /* ---- a client, on its thread ---- */
@@ -125,6 +125,7 @@ static bool asker_of(struct client *c)
 		.srv = c->ctl->srv,
 		.jobs = c->ctl->jobs,
 		.change = &c->ctl->change,
+		.ending = &c->ctl->stopping,
 		.uid = peer.uid,
 		.control = c->ctl->path,
 		.may_change = peer.uid == 0 || peer.uid == geteuid() ||
@@ -196,14 +197,9 @@ static void reap(struct ctl *ctl)
 	}
 }
 
-static bool is_stopping(struct ctl *ctl)
+static bool is_stopping(const struct ctl *ctl)
 {
-	bool stopping;
-
-	pthread_mutex_lock(&ctl->lock);
-	stopping = ctl->stopping;
-	pthread_mutex_unlock(&ctl->lock);
-	return stopping;
+	return __atomic_load_n(&ctl->stopping, __ATOMIC_ACQUIRE);
 }
 
 static void end_clients(struct ctl *ctl)
@@ -382,9 +378,7 @@ void ctl_stop(struct ctl *ctl)
 {
 	if (!ctl)
 		return;
-	pthread_mutex_lock(&ctl->lock);
-	ctl->stopping = true;
-	pthread_mutex_unlock(&ctl->lock);
+	__atomic_store_n(&ctl->stopping, true, __ATOMIC_RELEASE);
 	eventfd_write(ctl->stop_fd, 1);
 	pthread_join(ctl->thread, NULL);
 	ctl_free(ctl);

@@ -36,6 +36,7 @@ struct ctl_asker {
 	struct server *srv;
 	struct ctl_jobs *jobs;
 	pthread_mutex_t *change; /* held while a verb changes something */
+	const bool *ending;      /* kurad ends: nobody shall wait long; atomic */
 	bool may_change;
 	uid_t uid;
 	const char *control; /* the path of the socket */

@@ -114,6 +114,8 @@ static struct jval *call_verb(struct ctl_asker *asker, const struct jval *reques
 		.srv = asker->srv,
 		.jobs = asker->jobs,
 		.change = asker->change,
+		.ending = asker->ending,
+		.wait.pause = ctl_pause,
 		.verb = verb,
 		.params = jval_get(request, "params"),
 		.uid = asker->uid,

@@ -16,6 +16,11 @@ static void refuse(struct ctl_call *call, int err, const struct rest_report *rep
 			"drain: logins are refused, but commands of sessions that were ended are "
 			"still at their volumes; say it again, or kura resume");
 		break;
+	case ECANCELED:
+		ctl_fail(call, RPC_REFUSED,
+			"drain: ended by kura resume, or with kurad, before every session had "
+			"logged out; none is asked any more");
+		break;
 	case EBUSY:
 		ctl_fail(call, RPC_BUSY,
 			"drain: every session is over, but another change is under way, so nothing "
@@ -34,7 +39,7 @@ void verb_drain(struct ctl_call *call)
 	bool was = rest_state(call->srv) == REST_DRAINED;
 	unsigned seconds = (unsigned)ctl_number(call, "timeout", DRAIN_SECONDS);
 	struct rest_report report;
-	int err = rest_begin(call->srv, seconds, &report);
+	int err = rest_begin(call->srv, seconds, &call->wait, &report);
 
 	if (err) {
 		refuse(call, err, &report);

@@ -5,6 +5,7 @@
 #include "common/own.h"
 #include "target/guests.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -173,6 +174,7 @@ void verb_session_close(struct ctl_call *call)
 	uint64_t seconds =
 		ctl_flag(call, "force") ? 0 : ctl_number(call, "timeout", LOGOUT_SECONDS);
 	bool ended = false, there;
+	int err;
 
 	if (!look(call, &sessions))
 		return;
@@ -181,11 +183,14 @@ void verb_session_close(struct ctl_call *call)
 		no_such(call, number);
 		return;
 	}
-	if (there && guests_see_out(call->srv, (uint16_t)number, (unsigned)seconds, &ended)) {
-		ctl_fail(call, RPC_BUSY,
-			"session %u: it was told to go, but is still there; a loop may be stuck: "
-			"look into the log of kurad",
-			(unsigned)number);
+	err = there ? guests_see_out(
+			      call->srv, (uint16_t)number, (unsigned)seconds, &call->wait, &ended)
+		    : 0;
+	if (err) {
+		ctl_fail(call, RPC_BUSY, "session %u: it was told to go, but is still there; %s",
+			(unsigned)number,
+			err == -ECANCELED ? "kurad ends"
+					  : "a loop may be stuck: look into the log of kurad");
 		return;
 	}
 	jval_set_number(call->result, "session", number);

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 
 import kurad
 
@@ -123,3 +124,21 @@ def ask(kura, verb, *args):
     if wrong:
         raise AssertionError(f"{verb}: {wrong}\n{done.out}")
     return 0, done.json()
+
+
+class Later(threading.Thread):
+    """ask() beside what the test does: `answer` is there when it is over."""
+
+    def __init__(self, kura, verb, *args):
+        super().__init__(daemon=True)
+        self.answer = None
+        self.what = (kura, verb, *args)
+        self.start()
+
+    def run(self):
+        self.answer = ask(*self.what)
+
+    def wait(self):
+        """The answer; None: it has none for a long time."""
+        self.join(30 * SLOW)
+        return self.answer

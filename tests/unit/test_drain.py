@@ -91,6 +91,46 @@ def test_io():
         tap.check(ask(kura, "drain")[1]["state"] == "drained", "until one succeeds")
 
 
+def test_meanwhile():
+    """While somebody has time to log out, other changes go on, and resume ends the wait."""
+    volumes = [{"name": "a", "store": "mem", "size": "8M"}]
+    other = "iqn.2026-11.kura.test:other"
+    with kurad.Kurad(kurad.one_target(TARGET, volumes, loops=2)) as k:
+        kura = tool.Tool(k)
+        rude = Guest(k, TARGET, 1, polite=False)
+        drain = tool.Later(kura, "drain", "--timeout", "600")
+        tap.check(wait_for(lambda: rude.events == [ASK_LOGOUT]) and
+                  ask(kura, "status")[1]["state"] == "draining", "somebody is asked to log out")
+        code, answer = ask(kura, "target create", other)
+        tap.check(code == 0 and answer["changed"] and drain.is_alive(), "a target is made meanwhile",
+                  str(answer))
+        with open(k.path("kura.conf"), encoding="utf-8") as f:
+            wanted = f.read()
+        with open(k.path("other.conf"), "w", encoding="utf-8") as f:
+            f.write(wanted + "\nqueue_depth = 64;\n")
+        code, answer = ask(kura, "apply", k.path("other.conf"))
+        tap.check(code == 0 and drain.is_alive() and rude.events == [ASK_LOGOUT],
+                  "a file is followed meanwhile", str(answer))
+        code, answer = ask(kura, "resume")
+        tap.check(code == 0 and answer["changed"], "it is ended", str(answer))
+        code, text = drain.wait() or (0, "nothing")
+        tap.check(code == 1 and "kura resume" in text, "it says so", text)
+        tap.check(login(k, 2) is None and not rude.lost and rude.events == [ASK_LOGOUT],
+                  "who was there stays, who comes is let in", str(rude.events))
+        drain = tool.Later(kura, "drain", "--timeout", "600")
+        tap.check(wait_for(lambda: ask(kura, "status")[1]["state"] == "draining"), "once more")
+        code, answer = ask(kura, "drain", "--timeout", "0")
+        tap.check(code == 0 and answer["ended"] and rude.events[-1] == DROP_SESSION,
+                  "another drain may be in a hurry", str(answer))
+        code, answer = drain.wait() or (1, "nothing")
+        tap.check(code == 0 and answer["state"] == "drained", "then both are done", str(answer))
+        ask(kura, "resume")
+        rude = Guest(k, TARGET, 1, polite=False)
+        drain = tool.Later(kura, "drain", "--timeout", "600")
+        tap.check(wait_for(lambda: rude.events == [ASK_LOGOUT]), "a stop meanwhile")
+    tap.check(drain.wait() is not None, "does not wait for the drain")
+
+
 def test_notify():
     folder = kurad.scratch_folder()
     path = os.path.join(folder, "notify")
@@ -123,6 +163,6 @@ def test_notify():
 
 
 signal.alarm(int(120 * SLOW))
-for test in (test_drain, test_io, test_notify):
+for test in (test_drain, test_io, test_meanwhile, test_notify):
     test()
 sys.exit(tap.done())

@@ -119,6 +119,28 @@ def test_close():
                   "the log says who did it")
 
 
+def test_meanwhile():
+    """While one session has time to log out, other changes go on, and it can still be ended."""
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES, loops=2)) as k:
+        kura = tool.Tool(k)
+        rude, other = Guest(k, TARGET, 1, polite=False), Guest(k, TARGET, 2, name=HOST + "2")
+        number = {s["initiator"]: str(s["session"]) for s in sessions(kura)}
+        slow = tool.Later(kura, "session close", number[HOST], "--timeout", "60")
+        tap.check(wait_for(lambda: rude.events == [ASK_LOGOUT]), "one is asked to log out")
+        code, answer = ask(kura, "target create", TARGET + "2")
+        tap.check(code == 0 and answer["changed"] and slow.is_alive(), "a target is made meanwhile",
+                  str(answer))
+        code, answer = ask(kura, "session close", number[HOST + "2"])
+        tap.check(code == 0 and answer["how"] == "logged out" and slow.is_alive() and
+                  wait_for(lambda: other.lost), "another one is asked, and goes", str(answer))
+        code, answer = ask(kura, "session close", number[HOST], "--force")
+        tap.check(code == 0 and answer["how"] == "ended" and
+                  rude.events == [ASK_LOGOUT, DROP_SESSION], "the first is ended after all",
+                  f"{answer} {rude.events}")
+        code, answer = slow.wait() or (1, "nothing")
+        tap.check(code == 0 and sessions(kura) == [], "which the first one sees", str(answer))
+
+
 def test_open_commands():
     """A session whose command waits at a slow volume is ended in bounded time."""
     slow = [{"name": "a", "store": "mem", "size": "8M",
@@ -172,6 +194,6 @@ def test_stuck():
 
 
 signal.alarm(int(120 * SLOW))
-for test in (test_look, test_chap, test_close, test_open_commands, test_stuck):
+for test in (test_look, test_chap, test_close, test_meanwhile, test_open_commands, test_stuck):
     test()
 sys.exit(tap.done())
