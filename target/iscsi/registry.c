@@ -4,8 +4,9 @@
  * list lives on the home loop (loop 0); other loops send posts and get posts back, so nothing is
  * locked and two logins of one initiator port are taken one after another.
  *
- * A second login with the same names ends the first session and waits until its tasks are gone:
- * session reinstatement, RFC 7143 6.3.5.
+ * A second login with the same names ends the first session and waits until its tasks are gone, or
+ * kept by volumes where they can harm nobody (target/scsi/ghost.h): session reinstatement, RFC 7143
+ * 6.3.5.
  */
 #include "target/iscsi/session.h"
 
@@ -99,18 +100,33 @@ static void registry_run_join(struct loop_post *post)
 	loop_post(old->loop, &old->record.kill);
 }
 
-static void registry_run_leave(struct loop_post *post)
+/* Its names are free. */
+static void registry_release(struct session *s)
 {
-	struct session *s = container_of(post, struct session, post);
 	struct list *node;
 
 	list_del(&s->record.node);
 	/* the first enters, which makes the others wait for it in turn */
 	while ((node = list_pop(&s->record.waiting)))
 		registry_run_join(&registry_session(node)->post);
+}
+
+static void registry_run_leave(struct loop_post *post)
+{
+	struct session *s = container_of(post, struct session, post);
+
+	registry_release(s);
 	/* posts of one loop to another keep their order: a kill arrives before this */
 	s->post.run = registry_answer_leave;
 	loop_post(s->loop, &s->post);
+}
+
+/* Posts of one loop to another keep their order: before the session leaves. */
+static void registry_run_part(struct loop_post *post)
+{
+	struct session *s = container_of(post, struct session, record.part);
+
+	registry_release(s);
 }
 
 /* The same target by name, or discovery in both. */
@@ -149,6 +165,15 @@ void registry_join(struct session *s)
 	s->record.joined = true;
 	s->post.run = registry_run_join;
 	loop_post(registry_home(s), &s->post);
+}
+
+void registry_part(struct session *s)
+{
+	if (s->record.parted)
+		return;
+	s->record.parted = true;
+	s->record.part.run = registry_run_part;
+	loop_post(registry_home(s), &s->record.part);
 }
 
 void registry_leave(struct session *s)

@@ -11,7 +11,8 @@
  * way out, to end the session (RFC 7143 7.1.4.4), so what is kept is kept for a bounded time.
  *
  * The end: the last connection goes, the nexus is closed and drains, the registry lets go, memory
- * is freed; each step waits for the one before.
+ * is freed; each step waits for the one before. Requests that a volume does not give back hold up
+ * the last two alone: the names are free again, and the initiator port may log in.
  */
 #include "target/iscsi/session.h"
 
@@ -215,6 +216,8 @@ void session_join(struct session *s)
 	registry_join(s);
 }
 
+static void session_parted(struct scsi_nexus *nexus);
+
 /* The initiator port's name: "name,i,0xISID" (RFC 7143 4.2.7, SPC-4 7.6.4.6). */
 static void session_open_nexus(struct session *s)
 {
@@ -224,6 +227,7 @@ static void session_open_nexus(struct session *s)
 	snprintf(port, sizeof port, "%s,i,0x%02x%02x%02x%02x%02x%02x", s->initiator, i[0], i[1],
 		i[2], i[3], i[4], i[5]);
 	scsi_nexus_open(&s->nexus, s->home->srv->domain, s->loop, s->port, port, &command_port_ops);
+	s->nexus.parted = session_parted;
 	s->nexus_open = true;
 }
 
@@ -245,8 +249,12 @@ void session_joined(struct session *s, struct conn *c)
 
 static void session_maybe_leave(struct session *s)
 {
-	if (!s->conn_count && !s->nexus_open && !s->joining)
+	if (s->conn_count || s->joining)
+		return;
+	if (!s->nexus_open)
 		registry_leave(s);
+	else if (s->nexus_parted)
+		registry_part(s);
 }
 
 void session_left(struct session *s)
@@ -261,14 +269,30 @@ void session_left(struct session *s)
 	__atomic_sub_fetch(&srv->session_total, 1, __ATOMIC_RELEASE);
 }
 
+/* Its tasks are over for the initiator (RFC 7143 11.14, 6.3.5). */
+static void session_tasks_over(struct session *s)
+{
+	struct conn *c = own_take(s->logout_conn);
+
+	if (c)
+		logout_complete(c, &s->logout.logout_req);
+	session_maybe_leave(s);
+}
+
 static void session_drained(struct scsi_nexus *nexus)
 {
 	struct session *s = container_of(nexus, struct session, nexus);
 
 	s->nexus_open = false;
-	if (s->logout_conn)
-		logout_complete(s->logout_conn, &s->logout.logout_req);
-	session_maybe_leave(s);
+	session_tasks_over(s);
+}
+
+static void session_parted(struct scsi_nexus *nexus)
+{
+	struct session *s = container_of(nexus, struct session, nexus);
+
+	s->nexus_parted = true;
+	session_tasks_over(s);
 }
 
 void session_drop_held(struct session *s, const struct conn *c)

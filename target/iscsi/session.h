@@ -31,8 +31,10 @@ struct session_record {
 	struct list node;      /* in srv->sessions, or in `waiting` of the one that ends first */
 	struct list waiting;   /* sessions that take this one's place, oldest first */
 	struct loop_post kill; /* to the session's loop */
+	struct loop_post part; /* from it: its names are free again */
 	bool killed;           /* it is on its way */
 	bool joined;           /* the session's loop: it was told to the home loop */
+	bool parted;           /* the session's loop: `part` was sent */
 };
 
 struct session {
@@ -47,7 +49,8 @@ struct session {
 	struct scsi_target *port;    /* of the target, as this initiator sees it; counted there */
 	uint16_t tpgt;               /* of the portal group */
 	struct scsi_nexus nexus;     /* open while target is set */
-	bool nexus_open;
+	bool nexus_open;             /* it has tasks, or may get some */
+	bool nexus_parted; /* those that it has are kept by volumes and count for nobody */
 	const char *user;  /* of CHAP, borrowed from the target; NULL: nothing was proved */
 	uint64_t since_ns; /* when it was there */
 	uint8_t isid[6];
@@ -290,6 +293,8 @@ void dataout_release(struct session_task *t);
 
 /* Asks the home loop to take `s` in; session_joined comes on its loop. */
 void registry_join(struct session *s);
+/* Tells the home loop that another session may have the names of `s`, which ends but cannot yet. */
+void registry_part(struct session *s);
 /* Asks the home loop to forget `s`; session_left comes on its loop. */
 void registry_leave(struct session *s);
 /* Which session a connection wants to join; fills in `session` or `err`. On the home loop. */

@@ -260,6 +260,18 @@ static bool check_sanitize(struct scsi_task *task)
 	return false;
 }
 
+static bool check_medium(struct scsi_task *task)
+{
+	/* RFC 7143 6.3.5: the tasks of the old session are over before those of the new one */
+	if (__builtin_expect(task->itl->haunted, 0))
+		scsi_task_fail(task, SENSE_OLD_WRITES_RUN);
+	else if (!scsi_lun_loaded(task->lun))
+		scsi_task_fail(task, SENSE_NO_MEDIUM);
+	else
+		return true;
+	return false;
+}
+
 static bool check_unit(struct scsi_task *task)
 {
 	const struct scsi_command *cmd = task->cmd;
@@ -269,10 +281,8 @@ static bool check_unit(struct scsi_task *task)
 		return true;
 	if (!check_access(task) || !check_sanitize(task))
 		return false;
-	if ((cmd->flags & CMD_MEDIUM) && !scsi_lun_loaded(lun)) {
-		scsi_task_fail(task, SENSE_NO_MEDIUM);
+	if ((cmd->flags & CMD_MEDIUM) && !check_medium(task))
 		return false;
-	}
 	if (!check_range(task))
 		return false;
 	if ((cmd->flags & CMD_WRITES) && task->itl->readonly) {

@@ -10,6 +10,7 @@
 #include "target/scsi/live.h"
 
 #include "target/scsi/flow.h"
+#include "target/scsi/ghost.h"
 #include "target/scsi/order.h"
 #include "target/scsi/reservation.h"
 #include "target/scsi/unit.h"
@@ -144,6 +145,7 @@ static void nexus_move(struct scsi_change *c, struct scsi_nexus *nexus)
 	nexus->itl_count = count;
 	nexus->map = c->map;
 	free(old);
+	scsi_ghost_look(nexus);
 	scsi_res_joined(nexus);
 }
 

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += target/scsi/libscsi.a
 target_scsi_libscsi_a_SOURCES = target/scsi/task.h target/scsi/port.h target/scsi/nexus.h \
 	target/scsi/lun.h target/scsi/unit.h target/scsi/limits.h target/scsi/command.h \
-	target/scsi/fence.h target/scsi/order.h target/scsi/flow.h target/scsi/flow.c target/scsi/fence.c target/scsi/order.c \
+	target/scsi/fence.h target/scsi/ghost.h target/scsi/ghost.c target/scsi/order.h target/scsi/flow.h target/scsi/flow.c target/scsi/fence.c target/scsi/order.c \
 	target/scsi/cmd_compare.c target/scsi/cmd_orwrite.c target/scsi/cmd_atomic.c \
 	target/scsi/cmd_prefetch.c target/scsi/sense.h target/scsi/sense.def target/scsi/commands.def target/scsi/vpd.def \
 	target/scsi/modes.def target/scsi/task.c target/scsi/command.c target/scsi/sense.c \

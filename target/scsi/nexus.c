@@ -10,6 +10,7 @@
 #include "target/scsi/reservation.h"
 #include "target/scsi/fence.h"
 #include "target/scsi/flow.h"
+#include "target/scsi/ghost.h"
 #include "target/scsi/order.h"
 #include "target/scsi/sense.h"
 #include "target/scsi/unit.h"
@@ -33,6 +34,7 @@ struct scsi_domain *scsi_domain_new(struct loop *const *loops, unsigned n)
 	list_init(&domain->reservations);
 	list_init(&domain->luns);
 	list_init(&domain->targets);
+	list_init(&domain->ghosts);
 	domain->flows = scsi_flows_new();
 	for (unsigned i = 0; i < n; i++) {
 		domain->member[i].index = i;
@@ -239,6 +241,40 @@ uint16_t scsi_itl_take(struct scsi_itl *itl)
 
 /* ---- the nexus ---- */
 
+/* Every loop knows of the writes that are left; what it has reserved by SPC-2 ends (SAM-5 6.3.4).
+ */
+static void nexus_parts(void *arg)
+{
+	struct scsi_nexus *nexus = arg;
+
+	if (scsi_res_leaves(nexus, nexus_parts))
+		return;
+	nexus->parting = false;
+	if (nexus->task_count)
+		nexus->parted(nexus);
+	else
+		scsi_nexus_task_gone(nexus);
+}
+
+static void nexus_overdue(struct loop_timer *timer)
+{
+	struct scsi_nexus *nexus = container_of(timer, struct scsi_nexus, patience);
+	unsigned left;
+
+	if (!nexus->task_count)
+		return;
+	if (!scsi_ghost_only(nexus)) {
+		loop_timer_set(nexus->loop, timer, SCSI_NEXUS_PATIENCE_MS);
+		return;
+	}
+	nexus->parting = nexus->ghosts = true;
+	left = scsi_ghost_part(nexus, nexus_parts);
+	if (log_limit_ok(&nexus->member->log_limit))
+		log_warn("scsi: a session is over, volumes keep its requests",
+			"initiator=%s target=%s requests=%u", nexus->initiator,
+			scsi_target_iqn(nexus->target), left);
+}
+
 void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struct loop *loop,
 	struct scsi_target *target, const char *initiator, const struct scsi_port_ops *ops)
 {
@@ -259,6 +295,8 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
 	scsi_order_init(&nexus->well_known);
 	nexus->well_known.flow = scsi_flow_new(nexus, FLOW_NO_LUN, NULL);
 	list_push(&nexus->member->nexuses, &nexus->node);
+	loop_timer_init(&nexus->patience, nexus_overdue);
+	scsi_ghost_look(nexus);
 	scsi_res_joined(nexus);
 	trace_add(TRACE_nexus_open, nexus->itl_count, 0);
 }
@@ -268,8 +306,10 @@ static void nexus_end(void *arg)
 {
 	struct scsi_nexus *nexus = arg;
 
-	if (scsi_res_leaves(nexus, nexus_end))
+	/* one that has parted was told of nothing afterwards, its successor was */
+	if (!nexus->ghosts && scsi_res_leaves(nexus, nexus_end))
 		return;
+	loop_timer_cancel(nexus->loop, &nexus->patience);
 	list_del(&nexus->node);
 	for (unsigned i = 0; i < nexus->itl_count; i++)
 		scsi_flow_free(nexus->itl[i].flow);
@@ -290,7 +330,7 @@ void scsi_nexus_task_gone(struct scsi_nexus *nexus)
 {
 	if (!list_empty(&nexus->member->held))
 		scsi_tmf_recheck(nexus->member);
-	if (nexus->closing && nexus->task_count == 0 && !nexus->gone.run) {
+	if (nexus->closing && nexus->task_count == 0 && !nexus->parting && !nexus->gone.run) {
 		nexus->gone.run = nexus_gone;
 		loop_post(nexus->loop, &nexus->gone);
 	}
@@ -307,6 +347,8 @@ void scsi_nexus_close(struct scsi_nexus *nexus, void (*drained)(struct scsi_nexu
 	list_for_each_safe (it, &nexus->tasks) {
 		scsi_task_abort(container_of(it, struct scsi_task, node));
 	}
+	if (nexus->parted)
+		loop_timer_set(nexus->loop, &nexus->patience, SCSI_NEXUS_PATIENCE_MS);
 	scsi_nexus_task_gone(nexus);
 }
 

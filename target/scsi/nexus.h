@@ -83,6 +83,7 @@ struct scsi_itl {
 	bool prevents;          /* keeps the medium in (SBC-3 4.15) */
 	bool readonly;          /* write protected, SBC-3 4.13 */
 	bool gone;              /* the LUN is no more: what comes from here on fails */
+	bool haunted;           /* the volume has writes of an old session: ghost.h */
 	struct scsi_flow *flow; /* what is counted of it; owned */
 	/* -- the task set (order.c): commands that are not given back yet -- */
 	unsigned tasks;            /* all of them */
@@ -108,7 +109,12 @@ struct scsi_nexus {
 	struct copy_history *copies;               /* copies that are over, or NULL */
 	struct scsi_itl well_known;                /* REPORT LUNS well-known LUN, SPC-4 8.2 */
 	void (*drained)(struct scsi_nexus *nexus); /* after scsi_nexus_close: no task is left */
+	/* Set before scsi_nexus_close, or NULL: volumes keep requests, and nothing else is left. */
+	void (*parted)(struct scsi_nexus *nexus);
 	bool closing;
+	bool parting;               /* on the way to `parted` */
+	bool ghosts;                /* what is left is taken down, see ghost.h */
+	struct loop_timer patience; /* with what is left, before `parted` */
 	struct loop_post gone;      /* brings `drained` */
 	uint64_t unknown[4];        /* opcodes that we do not know and have told the log about */
 	struct scsi_buffer *buffer; /* of WRITE BUFFER, or NULL; owned */
@@ -126,8 +132,16 @@ void scsi_nexus_open(struct scsi_nexus *nexus, struct scsi_domain *domain, struc
 /*
  * I_T nexus loss (SAM-5 6.3.4): aborts every task and calls `drained` when none is left, never
  * inside. Until then done() comes for each task with `aborted` set. Memory stays the caller's.
+ *
+ * What a volume does not give back within SCSI_NEXUS_PATIENCE_MS does not keep the initiator port:
+ * nexus->parted comes, once and never inside, and the port may have another nexus. Its host gets
+ * NOT READY from volumes that have writes of the old one, until they are over; `drained` comes
+ * then.
  */
 void scsi_nexus_close(struct scsi_nexus *nexus, void (*drained)(struct scsi_nexus *nexus));
+
+/* How long the initiator port waits for what a volume has and does not give back. */
+#define SCSI_NEXUS_PATIENCE_MS 1000u
 
 /* ---- task management (SAM-5 7) ---- */
 

@@ -9,6 +9,7 @@
 #include "target/scsi/command.h"
 #include "target/scsi/fence.h"
 #include "target/scsi/flow.h"
+#include "target/scsi/ghost.h"
 #include "target/scsi/live.h"
 #include "target/scsi/order.h"
 #include "target/scsi/port.h"
@@ -121,6 +122,8 @@ static void task_give_back(struct scsi_task *task)
 		flow_ends(task);
 		scsi_order_leave(task);
 	}
+	if (__builtin_expect(nexus->ghosts, 0))
+		scsi_ghost_gone(task);
 	task->owner = SCSI_OWNER_PORT;
 	task->ops->done(task);
 	scsi_nexus_task_gone(nexus);

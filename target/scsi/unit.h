@@ -128,11 +128,12 @@ struct scsi_member {
 struct scsi_domain {
 	unsigned count;
 	bool changing;            /* a change is under way (live.c); atomic */
-	pthread_mutex_t lock;     /* of the three lists; see scsi_domain_lock */
+	pthread_mutex_t lock;     /* of the four lists; see scsi_domain_lock */
 	struct list luns;         /* scsi_lun.node */
 	struct list targets;      /* scsi_target.node */
 	struct list reservations; /* scsi_reservation.node, one per volume */
 	struct scsi_flows *flows; /* what is counted of I_T_L nexuses */
+	struct list ghosts;       /* scsi_ghost.node: what is left of nexuses that are over */
 	struct scsi_member member[SCSI_LOOPS_MAX];
 };
 

@@ -89,6 +89,17 @@ def managed(session, itt):
             return pdu.header[2]
 
 
+def logged_out(session):
+    """The response to the request to end the session."""
+    session.itt += 1
+    session.send(struct.pack(">BB14xI4xII16x", 0x46, 0x80, session.itt, session.cmd_sn,
+                             session.exp_stat_sn))
+    while True:
+        pdu = session.receive()
+        if pdu.opcode == 0x26:
+            return pdu.header[2]
+
+
 # --- what a file lives on ---------------------------------------------------------------------
 
 
@@ -251,6 +262,72 @@ def test_hang():
         daemon.cleanup()
 
 
+def not_ready(answer):
+    return answer[:2] == (CHECK, (2, 0x04, 0x07))
+
+
+def comes_again(daemon, isid, luns):
+    """The same initiator port once more, with its commands and without the attentions."""
+    session = Initiator(daemon.portals[0], TARGET, isid)
+    for lun in range(luns):
+        while session.command(bytes(6), lun=lun)[1] not in (None, (2, 0x04, 0x07)):
+            pass
+    return session
+
+
+def test_comes_again():
+    """An initiator port whose requests a device keeps logs in again."""
+    hangs = volume("hangs", [("delay", "ms=600000 op=write")])
+    reads = volume("reads", [("delay", "ms=600000 op=read")])
+    daemon = kurad.Kurad(config(hangs, volume("well"), reads)).start()
+    try:
+        a, other = log_in(daemon, 1, 3), log_in(daemon, 9, 3)
+        a.start(write10(0, BLOCKS), write=bytes(PIECE))
+        again = comes_again(daemon, 1, 3)
+        tap.ok("the same port logs in again while a write hangs")
+        tap.check(not_ready(again.command(bytes(6))) and not_ready(read(again, 9))
+                  and not_ready(write(again, 9, 1)),
+                  "NOT READY, 04/07, of what an old write can still reach")
+        tap.check(well(again, write, 1, 7, 1)[0] == GOOD and holds(again, 1, 7, 1),
+                  "the other volume is open to it")
+        tap.check(not_ready(well(other, read, 9)) and write(other, 2, 8, 1)[0] == GOOD,
+                  "the same by another port of that host")
+        foreign = Initiator(daemon.portals[0], TARGET, 1, "iqn.2026-11.kura.test:other")
+        tap.check(well(foreign, read, 9)[0] == GOOD, "another host is not concerned")
+        tap.check(said(daemon, "a session is over, volumes keep its requests") == 1,
+                  "the log says it once", daemon.log_tail())
+        again.start(read10(0, BLOCKS), read=PIECE, lun=2)
+        third = comes_again(daemon, 1, 3)
+        tap.check(well(third, write, 0, 5, 2)[0] == GOOD and not_ready(read(third, 9)),
+                  "a read that hangs holds up nobody, the write still does")
+        third.start(read10(0, BLOCKS), read=PIECE, lun=2)
+        tap.check(logged_out(third) == 0, "a logout with a read that hangs is answered")
+    finally:
+        daemon.terminate()
+        code = daemon.process.wait(60)
+        tap.check(code == 1, "it stops, and says that something was left", str(code))
+        daemon.process = None
+        daemon.cleanup()
+
+
+def test_comes_back():
+    """The old write comes to its end: the volume is there again."""
+    slow = volume("slow", [("delay", "ms=4000 op=write")])
+    with kurad.Kurad(config(slow, volume("well"))) as daemon:
+        a = log_in(daemon, 1, 2)
+        a.start(write10(0, BLOCKS), write=b"\x11" * PIECE)
+        again = comes_again(daemon, 1, 2)
+        answers = [read(again, 0)]
+        while not_ready(answers[-1]):
+            time.sleep(0.05)
+            answers.append(read(again, 0))
+        tap.check(answers[-1] == (GOOD, None, b"\x11" * PIECE),
+                  "once it is over the port reads what it wrote", str(answers[-1][:2]))
+        tap.note(f"NOT READY {len(answers) - 1} times")
+        tap.check(write(again, 0, 0x22)[0] == GOOD and holds(again, 0, 0x22), "and writes")
+        again.close()
+
+
 def test_rate():
     """No more than the limit says, by the clock that began before the first request."""
     with kurad.Kurad(config(volume("disk", limit={"iops": 400, "burst_ms": 100}))) as daemon:
@@ -337,6 +414,8 @@ def main():
         os.rmdir(folder)
     test_failures()
     test_hang()
+    test_comes_again()
+    test_comes_back()
     test_rate()
     test_share()
     return tap.done()

@@ -447,6 +447,113 @@ static void test_nexus_loss(void **state)
 	assert_good(&other);
 }
 
+static unsigned parted;
+
+static void nexus_parted(struct scsi_nexus *nexus)
+{
+	assert_true(nexus->closing && nexus->task_count);
+	parted++;
+}
+
+static void start_ready(struct tp *tp, unsigned n, struct tp_cmd *c)
+{
+	tp_start(tp, n, c, CDB_(0, 0, 0, 0, 0, 0), 0, NULL, 0);
+}
+
+/* A write that hangs: the port is free, the volume is not, to any port of the host, on any loop,
+ * until the write has come back. */
+static void test_nexus_loss_of_what_hangs(void **state)
+{
+	static const struct tp_conf hangs = { .layer = "delay", .options = "ms=60000 op=write" };
+	TP_BOX(tp) = tp_new(&hangs);
+	TP_CMD(a);
+	TP_CMD(b);
+	TP_CMD(c);
+	TP_CMD(d);
+	TP_CMD(e);
+
+	(void)state;
+	parted = 0;
+	tp->nexus[0].parted = nexus_parted;
+	start_write(tp, 0, &a, 1, false);
+	tp_run(tp);
+	tp_close_nexus(tp, 0);
+	tp_advance(tp, SCSI_NEXUS_PATIENCE_MS - 100);
+	assert_int_equal(parted, 0);
+	start_ready(tp, 1, &b);
+	tp_run(tp);
+	assert_good(&b);
+	tp_advance(tp, 200);
+	assert_int_equal(parted, 1);
+	assert_int_equal(tp->drained, 0);
+	start_read(tp, 1, &c, 1);
+	start_ready(tp, 2, &d);
+	tp_run(tp);
+	assert_sense(&c, 0x2, 0x04, 0x07);
+	assert_sense(&d, 0x2, 0x04, 0x07);
+	tp_advance(tp, 60000);
+	assert_aborted(&a);
+	assert_int_equal(tp->drained, 1);
+	assert_int_equal(parted, 1);
+	start_ready(tp, 2, &e);
+	tp_run(tp);
+	assert_good(&e);
+}
+
+/* A read that hangs holds up nobody; a nexus that comes in sees no more than one that was there. */
+static void test_nexus_loss_of_a_read(void **state)
+{
+	static const struct tp_conf hangs = { .layer = "delay", .options = "ms=60000 op=read" };
+	TP_BOX(tp) = tp_new(&hangs);
+	TP_CMD(a);
+	TP_CMD(b);
+
+	(void)state;
+	parted = 0;
+	tp->nexus[0].parted = nexus_parted;
+	start_read(tp, 0, &a, 1);
+	tp_run(tp);
+	tp_close_nexus(tp, 0);
+	tp_advance(tp, SCSI_NEXUS_PATIENCE_MS + 100);
+	assert_int_equal(parted, 1);
+	start_write(tp, 1, &b, 1, false);
+	tp_run(tp);
+	assert_good(&b);
+	tp_advance(tp, 60000);
+	assert_int_equal(tp->drained, 1);
+}
+
+/* A nexus that opens while the write is out is held up too. */
+static void test_nexus_opens_while_a_write_hangs(void **state)
+{
+	static const struct tp_conf hangs = { .layer = "delay", .options = "ms=60000 op=write" };
+	TP_BOX(tp) = tp_new(&hangs);
+	TP_CMD(a);
+	TP_CMD(b);
+	TP_CMD(c);
+
+	(void)state;
+	tp_close_nexus(tp, 2);
+	tp_run(tp);
+	assert_int_equal(tp->drained, 1);
+	tp->nexus[0].parted = nexus_parted;
+	start_write(tp, 0, &a, 1, false);
+	tp_run(tp);
+	tp_close_nexus(tp, 0);
+	tp_advance(tp, SCSI_NEXUS_PATIENCE_MS + 100);
+	tp_enter(tp, 2);
+	tp_open_nexus(tp, 2);
+	assert_int_equal(attention(tp, 2), 0x2900);
+	start_ready(tp, 2, &b);
+	tp_run(tp);
+	assert_sense(&b, 0x2, 0x04, 0x07);
+	tp_advance(tp, 60000);
+	assert_int_equal(tp->drained, 2);
+	start_ready(tp, 2, &c);
+	tp_run(tp);
+	assert_good(&c);
+}
+
 static void test_nexus_loss_when_idle(void **state)
 {
 	TP_BOX(tp) = tp_new(&slow);
@@ -547,6 +654,9 @@ int main(void)
 		cmocka_unit_test(test_wrong_lun_and_function),
 		cmocka_unit_test(test_abort_between_steps),
 		cmocka_unit_test(test_nexus_loss),
+		cmocka_unit_test(test_nexus_loss_of_what_hangs),
+		cmocka_unit_test(test_nexus_loss_of_a_read),
+		cmocka_unit_test(test_nexus_opens_while_a_write_hangs),
 		cmocka_unit_test(test_nexus_loss_when_idle),
 		cmocka_unit_test(test_reset_while_a_nexus_is_lost),
 		cmocka_unit_test(test_everywhere),
