@@ -288,6 +288,9 @@ static void check_pool(const struct cfg_pool *p, unsigned i, struct cfg_report *
 		check_pool_key(p, "vg", p->vg, rule->vg, path, r);
 		snprintf(path, sizeof path, "pools[%u].thin_pool", i);
 		check_pool_key(p, "thin_pool", p->thin_pool, rule->thin_pool, path, r);
+		snprintf(path, sizeof path, "pools[%u].extend_at", i);
+		check_pool_key(p, "extend_at", p->extend_at ? "" : NULL,
+			rule->thin_pool && p->extend_at, path, r);
 	}
 }
 

@@ -61,6 +61,10 @@ struct cfg_pool {
 	char *vg;                  /* lvm, lvm-thin; or NULL */
 	char *thin_pool;           /* lvm-thin; or NULL */
 	unsigned snapshot_percent; /* lvm */
+	unsigned low_water;        /* percent used; 0: none; default 80 */
+	unsigned extend_at;        /* lvm-thin: percent used; 0: never */
+	uint64_t extend_by;        /* bytes; 0: a fifth */
+	uint64_t extend_max;       /* bytes; 0: no limit */
 	char *lvm_config;          /* or NULL */
 	char *lvm_devices;         /* or NULL */
 };

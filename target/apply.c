@@ -434,6 +434,7 @@ static void commit(struct apply *a, struct listen_set *fresh)
 	open_portals(a, fresh);
 	resize_all(a);
 	limit_all(a);
+	pools_follow(a->srv->storage.pools, a->next);
 	cat = make_catalogue(a);
 	old = publish(a, cat);
 	end_sessions(a, cat);

@@ -181,6 +181,18 @@ static const char *place_of(const struct cfg_pool *p)
 	return p->path ? p->path : p->vg ? p->vg : "";
 }
 
+/* Whether they differ in nothing but marks, which change while a pool is open. */
+static bool same_but_marks(const struct cfg_pool *old, const struct cfg_pool *p)
+{
+	struct cfg_pool like = *p;
+
+	like.low_water = old->low_water;
+	like.extend_at = old->extend_at;
+	like.extend_by = old->extend_by;
+	like.extend_max = old->extend_max;
+	return cfg_same_object(CFG_OBJECT_pool, old, &like);
+}
+
 static void plan_pools(struct apply *a)
 {
 	for (unsigned i = 0; i < a->next->pool_count; i++) {
@@ -190,7 +202,12 @@ static void plan_pools(struct apply *a)
 		if (!old)
 			report_add(a->report, APPLY_OPEN_POOL, p->name,
 				"pool \"%s\" is opened (%s %s)", p->name, p->kind, place_of(p));
-		else if (!cfg_same_object(CFG_OBJECT_pool, old, p))
+		else if (cfg_same_object(CFG_OBJECT_pool, old, p))
+			continue;
+		else if (same_but_marks(old, p))
+			report_add(a->report, APPLY_CHANGE_POOL, p->name,
+				"pool \"%s\" is warned of and extended by other marks", p->name);
+		else
 			report_add(a->report, APPLY_CHANGE_POOL, p->name,
 				"pool \"%s\" changes: its volumes are open; restart kurad for "
 				"that, "

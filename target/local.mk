@@ -11,7 +11,7 @@ kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/s
 	target/ctl/verb_look.c target/ctl/edit.h target/ctl/edit.c target/ctl/verb_target.c \
 	target/ctl/verb_lun.c target/ctl/verb_host.c target/ctl/verb_portal.c target/ctl/verb_share.c \
 	target/ctl/verb_apply.c target/ctl/verb_check.c target/ctl/verb_rest.c target/ctl/verb_session.c target/ctl/verb_reservation.c
-kurad_SOURCES += target/pools.h target/pools.c target/doing.h target/doing.c target/tend.h target/tend.c target/hold.c \
+kurad_SOURCES += target/pools.h target/pools_guts.h target/pools.c target/pools_level.c target/doing.h target/doing.c target/tend.h target/tend.c target/hold.c \
 	target/ctl/volumes.h target/ctl/volumes.c target/ctl/verb_pool.c target/ctl/verb_volume.c \
 	target/ctl/verb_limit.c target/ctl/verb_resize.c target/ctl/verb_snapshot.c target/ctl/verb_image.c
 if HAVE_ISNS

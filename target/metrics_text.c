@@ -10,6 +10,7 @@
 #include "common/stat.h"
 #include "kura_config.h"
 #include "target/survey.h"
+#include "target/tend.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -208,6 +209,71 @@ static void put_vols(FILE *f, const struct survey *s)
 	}
 }
 
+/* ---- pools ---- */
+
+enum pool_gauge {
+	GAUGE_SIZE,
+	GAUGE_FREE,
+	GAUGE_USED,
+	GAUGE_LOW,
+	GAUGE_STUCK,
+	GAUGE_META_SIZE, /* from here on of thin pools */
+	GAUGE_META_FREE,
+	GAUGE_META_USED,
+};
+
+static const struct {
+	enum pool_gauge gauge;
+	const char *name, *help;
+} of_pools[] = {
+	{ GAUGE_SIZE, "pool_size_bytes", "What the pool has altogether" },
+	{ GAUGE_FREE, "pool_free_bytes", "What no volume has of it" },
+	{ GAUGE_USED, "pool_used_ratio", "Used part of the pool, 0 to 1" },
+	{ GAUGE_LOW, "pool_low", "1: beyond its low-water mark" },
+	{ GAUGE_STUCK, "pool_extend_stuck", "1: was to be extended, and could not be" },
+	{ GAUGE_META_SIZE, "pool_metadata_size_bytes", "Metadata of the thin pool" },
+	{ GAUGE_META_FREE, "pool_metadata_free_bytes", "What of its metadata is free" },
+	{ GAUGE_META_USED, "pool_metadata_used_ratio", "Used part of its metadata, 0 to 1" },
+};
+
+static double used_ratio(uint64_t size, uint64_t left)
+{
+	return size && left <= size ? (double)(size - left) / (double)size : 0;
+}
+
+static void put_pool_gauge(FILE *f, const struct pools_level *l, enum pool_gauge gauge)
+{
+	const struct pool_info *info = &l->info;
+	const double values[] = {
+		[GAUGE_SIZE] = (double)info->size,
+		[GAUGE_FREE] = (double)info->free,
+		[GAUGE_USED] = used_ratio(info->size, info->free),
+		[GAUGE_LOW] = l->low,
+		[GAUGE_STUCK] = l->stuck,
+		[GAUGE_META_SIZE] = (double)info->meta_size,
+		[GAUGE_META_FREE] = (double)info->meta_free,
+		[GAUGE_META_USED] = used_ratio(info->meta_size, info->meta_free),
+	};
+
+	fprintf(f, "{pool=\"%s\"} %.17g\n", l->name, values[gauge]);
+}
+
+static void put_pools(FILE *f, struct server *srv)
+{
+	unsigned count;
+	struct pools_level *levels own_free = server_pool_levels(srv, &count);
+
+	for (unsigned g = 0; g < own_array_len(of_pools); g++) {
+		family(f, of_pools[g].name, "gauge", of_pools[g].help);
+		for (unsigned i = 0; i < count; i++) {
+			if (of_pools[g].gauge >= GAUGE_META_SIZE && !levels[i].info.meta_size)
+				continue;
+			fprintf(f, "kura_%s", of_pools[g].name);
+			put_pool_gauge(f, &levels[i], of_pools[g].gauge);
+		}
+	}
+}
+
 /* ---- LUNs, initiators, sessions ---- */
 
 static const char *const ways[SURVEY_WAYS] = { "lun", "initiator", "session" };
@@ -350,6 +416,7 @@ static int put_all(FILE *f, struct server *srv, const struct survey *s)
 	put_counters(f);
 	put_loops(f, srv);
 	put_vols(f, s);
+	put_pools(f, srv);
 	for (enum survey_by by = 0; by < SURVEY_WAYS; by++)
 		if (put_sums(f, s, by))
 			return -1;

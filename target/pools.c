@@ -4,28 +4,15 @@
  */
 #include "target/pools.h"
 
-#include "common/list.h"
 #include "common/log.h"
 #include "common/own.h"
+#include "target/pools_guts.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-
-struct pools_one {
-	struct list node;
-	struct pool *pool; /* owned */
-	unsigned users;
-	bool full, bad; /* thin pool: as it was told of last; its watch's */
-};
-
-struct pools {
-	char *state_dir;
-	pthread_mutex_t lock; /* of the list, and of the counts of users */
-	struct list all;      /* pools_one.node */
-};
 
 /* ---- what is told of them ---- */
 
@@ -49,6 +36,7 @@ static void told(void *arg, const struct pool_info *info)
 			"pool=%s", name);
 	one->full = info->full;
 	one->bad = bad;
+	pools_level_poke(one->pools);
 }
 
 static void log_pool(struct pools_one *one, const struct cfg_pool *cfg)
@@ -78,6 +66,7 @@ struct pools *pools_new(const char *state_dir)
 	pools->state_dir = own_strdup(state_dir);
 	pthread_mutex_init(&pools->lock, NULL);
 	list_init(&pools->all);
+	pools_level_init(pools);
 	return pools;
 }
 
@@ -93,9 +82,13 @@ void pools_free(struct pools *pools)
 {
 	if (!pools)
 		return;
+	pools_level_fini(pools);
 	list_for_each_safe (it, &pools->all)
 		close_one(container_of(it, struct pools_one, node));
 	pthread_mutex_destroy(&pools->lock);
+	pthread_mutex_destroy(&pools->asking);
+	pthread_mutex_destroy(&pools->naps);
+	pthread_cond_destroy(&pools->wake);
 	free(pools->state_dir);
 	free(pools);
 }
@@ -134,11 +127,14 @@ int pools_open(struct pools *pools, const struct cfg_pool *cfg, char *why, size_
 		return -EIO;
 	}
 	one = own_calloc(1, sizeof *one);
+	one->pools = pools;
 	one->pool = pool;
+	one->policy = pools_policy(cfg);
 	log_pool(one, cfg);
 	pthread_mutex_lock(&pools->lock);
 	list_push(&pools->all, &one->node);
 	pthread_mutex_unlock(&pools->lock);
+	pools_level_poke(pools);
 	return 0;
 }
 
@@ -153,6 +149,7 @@ static bool is_named(const struct config *cfg, const char *name)
 
 void pools_sweep(struct pools *pools, const struct config *cfg)
 {
+	pthread_mutex_lock(&pools->asking);
 	pthread_mutex_lock(&pools->lock);
 	list_for_each_safe (it, &pools->all) {
 		struct pools_one *one = container_of(it, struct pools_one, node);
@@ -163,6 +160,7 @@ void pools_sweep(struct pools *pools, const struct config *cfg)
 		close_one(one);
 	}
 	pthread_mutex_unlock(&pools->lock);
+	pthread_mutex_unlock(&pools->asking);
 }
 
 /* ---- using ---- */

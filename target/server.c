@@ -13,6 +13,7 @@
 #include "target/notify.h"
 #include "target/offer.h"
 #include "target/server_guts.h"
+#include "target/tend.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -305,7 +306,14 @@ int server_start(struct server *srv, char *why)
 	}
 	srv->started = now_seconds();
 	srv->storage.running = true;
-	return start_threads(srv, why);
+	err = start_threads(srv, why);
+	if (err)
+		return err;
+	err = pools_watch(srv->storage.pools, server_pool_short, srv);
+	if (err)
+		log_warn("pools are not asked how full they are: no thread", "error=\"%s\"",
+			strerror(-err));
+	return 0;
 }
 
 /* ---- the stop, on loop 0 ---- */

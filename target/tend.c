@@ -6,6 +6,8 @@
 #include "common/own.h"
 #include "config/object.h"
 #include "target/apply_guts.h"
+#include "target/errand.h"
+#include "target/scsi/live.h"
 #include "target/server_guts.h"
 
 #include <errno.h>
@@ -37,6 +39,45 @@ void server_pool_drop(struct server *srv)
 
 	pools_sweep(srv->storage.pools, cfg);
 	server_view_end(srv);
+}
+
+struct pools_level *server_pool_levels(struct server *srv, unsigned *count)
+{
+	return pools_levels(srv->storage.pools, count);
+}
+
+/* ---- room is short ---- */
+
+struct tend_short {
+	struct errand errand;
+	struct server *srv;
+	const char *pool;
+};
+
+static void short_run(struct errand *e)
+{
+	struct tend_short *s = container_of(e, struct tend_short, errand);
+
+	list_for_each (it, &s->srv->storage.units) {
+		struct storage_unit *unit = container_of(it, struct storage_unit, node);
+		const char *pool = unit->volume->pool;
+
+		if (pool && !strcmp(pool, s->pool))
+			scsi_lun_short(unit->scsi, s->srv->loops[0]);
+	}
+	errand_over(e);
+}
+
+/* Units neither come nor go meanwhile; a server that stops lets nobody have the lock. */
+bool server_pool_short(void *arg, const char *pool)
+{
+	struct tend_short s = { .srv = arg, .pool = pool };
+
+	if (pthread_mutex_trylock(&s.srv->applying))
+		return false;
+	errand_do(&s.errand, s.srv->loops[0], short_run);
+	pthread_mutex_unlock(&s.srv->applying);
+	return true;
 }
 
 const char *server_state_dir(const struct server *srv)

@@ -9,6 +9,7 @@
 #ifndef KURA_TARGET_TEND_H
 #define KURA_TARGET_TEND_H
 
+#include "target/pools.h"
 #include "target/server.h"
 #include "volume/pool.h"
 
@@ -24,6 +25,12 @@ int server_pool_open(struct server *srv, const struct cfg_pool *cfg, char *why);
 
 /* Closes what was so opened and is not named. In a CHANGE. */
 void server_pool_drop(struct server *srv);
+
+/* How full the pools are that say so; see pools_levels. Any thread. */
+struct pools_level *server_pool_levels(struct server *srv, unsigned *count);
+
+/* What pools_watch calls, with a server: a unit attention for every thin unit in that pool. */
+bool server_pool_short(void *srv, const char *pool);
 
 /* Where notes are kept (doing.h), borrowed. Any thread. */
 const char *server_state_dir(const struct server *srv);

@@ -17,6 +17,8 @@ tests/unit/test_pool_move.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_volume_limit.py
 tests/unit/test_volume_limit.log: kurad$(EXEEXT) kura$(EXEEXT)
 
+TESTS += tests/unit/test_pool_level.py
+tests/unit/test_pool_level.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_volume_verbs.py
 tests/unit/test_volume_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_check.py

@@ -240,6 +240,27 @@ int pool_info(struct pool *pool, struct pool_info *info, char *text, size_t len)
 	return err;
 }
 
+int pool_level(struct pool *pool, struct pool_info *info)
+{
+	*info = (struct pool_info){ .caps = pool->caps };
+	return pool->ops->level ? pool->ops->level(pool, info) : -ENOTSUP;
+}
+
+int pool_extend(struct pool *pool, bool metadata, uint64_t by, char *text, size_t len)
+{
+	const struct pool_why why = { text, len };
+	int err;
+
+	if (!pool->conf.thin_pool)
+		return pool_refuse(&why, -ENOTSUP,
+			"pool %s: a pool of kind \"%s\" is no thin pool, and cannot be extended",
+			pool->conf.name, pool->ops->kind);
+	pthread_mutex_lock(&pool->lock);
+	err = pool->ops->extend(pool, metadata, by, &why);
+	pthread_mutex_unlock(&pool->lock);
+	return err;
+}
+
 int pool_resolve(
 	struct pool *pool, const char *name, struct pool_place *place, char *text, size_t len)
 {

@@ -128,6 +128,13 @@ int pool_info(struct pool *pool, struct pool_info *info, char *why, size_t why_l
 int pool_list(
 	struct pool *pool, struct pool_volume **list, size_t *count, char *why, size_t why_len);
 
+/*
+ * The sizes of pool_info alone, of a thin pool also its state: quickly, without LVM's tools and
+ * beside whatever the pool does. -ENOTSUP for kinds whose volumes do not take space as they are
+ * written (lvm, block), and without libdevmapper; else a negative errno.
+ */
+int pool_level(struct pool *pool, struct pool_info *info);
+
 /* One volume or snapshot. -ENOENT. */
 int pool_find(
 	struct pool *pool, const char *name, struct pool_volume *volume, char *why, size_t why_len);
@@ -262,6 +269,13 @@ int pool_delete(struct pool *pool, const char *name, bool wipe,
 	const struct pool_progress *progress, char *why, size_t why_len);
 
 /* ---- watching a thin pool ---- */
+
+/*
+ * Extends a thin pool from its volume group: its data, or its metadata, by `by` bytes, or by what
+ * the group has left when that is less. -ENOSPC: it has nothing left. -ENOTSUP for pools that are
+ * none.
+ */
+int pool_extend(struct pool *pool, bool metadata, uint64_t by, char *why, size_t why_len);
 
 /*
  * Calls `told` on a thread of its own each time the kernel reports an event of the thin pool: the

@@ -227,15 +227,22 @@ static int dir_list(
 	return each_entry(pool, gone ? list_gone : list_live, out, why);
 }
 
-static int dir_info(struct pool *pool, struct pool_info *info, const struct pool_why *why)
+static int dir_level(struct pool *pool, struct pool_info *info)
 {
 	struct statvfs fs;
 
 	if (fstatvfs(dir_fd(pool), &fs))
-		return dir_refuse(pool, "", "ask its filesystem", -errno, why);
+		return -errno;
 	info->size = (uint64_t)fs.f_blocks * fs.f_frsize;
 	info->free = (uint64_t)fs.f_bavail * fs.f_frsize;
 	return 0;
+}
+
+static int dir_info(struct pool *pool, struct pool_info *info, const struct pool_why *why)
+{
+	int err = dir_level(pool, info);
+
+	return err ? dir_refuse(pool, "", "ask its filesystem", err, why) : 0;
 }
 
 static int dir_resolve(
@@ -767,6 +774,7 @@ const struct pool_ops pool_dir_ops = {
 	.open = dir_open,
 	.close = dir_close,
 	.info = dir_info,
+	.level = dir_level,
 	.list = dir_list,
 	.resolve = dir_resolve,
 	.make = dir_make,

@@ -7,6 +7,7 @@
 
 #include "common/own.h"
 #include "kura_config.h"
+#include "volume/volume.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <libdevmapper.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/sysmacros.h>
 
 #define META_BLOCK 4096 /* dm-thin's metadata is counted in these */
 
@@ -151,6 +153,70 @@ int pool_dm_wait(const char *name, uint32_t event)
 	return err;
 }
 
+/* ---- thin volumes ---- */
+
+/* As task_new and task_ask, of a device by its number; the parameters are copied. */
+static int number_ask(int type, uint64_t device, const char *kind, char *to, size_t len)
+{
+	struct dm_task *task = dm_task_create(type);
+	struct dm_info info;
+	char *params = NULL;
+	int err = -ENOMEM;
+
+	if (task && dm_task_set_major(task, (int)major(device)) &&
+		dm_task_set_minor(task, (int)minor(device)) && dm_task_no_flush(task))
+		err = task_ask(task, &info, kind, &params);
+	if (!err)
+		snprintf(to, len, "%s", params);
+	if (task)
+		dm_task_destroy(task);
+	return err;
+}
+
+/* Locked. */
+static int space_ask(uint64_t device, struct vol_space *space)
+{
+	unsigned long long sectors, used, all, chunk, meta_used, meta_all, transaction;
+	unsigned pool_major, pool_minor;
+	char text[256];
+	uint64_t pool;
+	int err = number_ask(DM_DEVICE_TABLE, device, "thin", text, sizeof text);
+
+	if (err == -ENXIO)
+		return -ENOTSUP;
+	if (!err && sscanf(text, "%u:%u", &pool_major, &pool_minor) != 2)
+		return -EPROTO;
+	if (!err)
+		err = number_ask(DM_DEVICE_STATUS, device, "thin", text, sizeof text);
+	if (!err && sscanf(text, "%llu", &sectors) != 1) /* "Fail": the pool has */
+		return -EIO;
+	pool = makedev(pool_major, pool_minor);
+	if (!err)
+		err = number_ask(DM_DEVICE_STATUS, pool, "thin-pool", text, sizeof text);
+	if (!err && sscanf(text, "%llu %llu/%llu %llu/%llu", &transaction, &meta_used, &meta_all,
+			    &used, &all) != 5)
+		return -EIO;
+	if (!err)
+		err = number_ask(DM_DEVICE_TABLE, pool, "thin-pool", text, sizeof text);
+	if (!err && sscanf(text, "%*s %*s %llu", &chunk) != 1)
+		return -EPROTO;
+	if (err)
+		return err;
+	*space = (struct vol_space){ sectors * 512, (all - used) * chunk * 512, true };
+	return 0;
+}
+
+int pool_dm_space(uint64_t device, struct vol_space *space)
+{
+	int err;
+
+	pthread_once(&dm_once, dm_setup);
+	pthread_mutex_lock(&dm_lock);
+	err = space_ask(device, space);
+	pthread_mutex_unlock(&dm_lock);
+	return err;
+}
+
 /* LVM puts the pool below a layer of its own as soon as it has volumes. */
 char *pool_dm_name(const char *vg, const char *lv)
 {
@@ -190,6 +256,13 @@ int pool_dm_wait(const char *name, uint32_t event)
 {
 	(void)name;
 	(void)event;
+	return -ENOTSUP;
+}
+
+int pool_dm_space(uint64_t device, struct vol_space *space)
+{
+	(void)device;
+	(void)space;
 	return -ENOTSUP;
 }
 

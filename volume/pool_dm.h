@@ -30,4 +30,10 @@ int pool_dm_thin(const char *name, struct pool_dm_thin *thin);
  * else as pool_dm_thin. */
 int pool_dm_wait(const char *name, uint32_t event);
 
+struct vol_space;
+
+/* What the thin volume with this device number has of its pool, and what of that is free. 0;
+ * -ENOTSUP: it is none; else as pool_dm_thin. */
+int pool_dm_space(uint64_t device, struct vol_space *space);
+
 #endif

@@ -95,11 +95,16 @@ struct pool_ops {
 	int (*keep)(
 		struct pool *pool, const char *name, const char *text, const struct pool_why *why);
 	char *(*kept)(struct pool *pool, const char *name, int *err, const struct pool_why *why);
+	/* See pool_level: without the lock. NULL: -ENOTSUP. */
+	int (*level)(struct pool *pool, struct pool_info *info);
+	/* See pool_extend. */
+	int (*extend)(struct pool *pool, bool metadata, uint64_t by, const struct pool_why *why);
 	/* See pool_check_host. NULL: nothing to fear. */
 	int (*check_host)(struct pool *pool, const struct pool_why *why);
 };
 
 struct pool_watcher; /* pool_watch.c */
+struct pool_dm_thin; /* pool_dm.h */
 
 struct pool {
 	const struct pool_ops *ops;
@@ -128,6 +133,10 @@ int pool_list_locked(struct pool *pool, struct pool_listing *out, const struct p
 /* One of them. 0, -ENOENT, or what the list says. Under the lock. */
 int pool_find_locked(struct pool *pool, const char *name, struct pool_volume *volume,
 	const struct pool_why *why);
+
+/* What device-mapper says of a thin pool, as pool_level has it (pool_watch.c). Any thread. */
+void pool_info_thin(
+	const struct pool *pool, const struct pool_dm_thin *thin, struct pool_info *info);
 
 /* ---- long work: pool_copy.c ---- */
 

@@ -142,6 +142,38 @@ static int thin_info(const struct pool *pool, struct pool_info *info, const stru
 	return 0;
 }
 
+/* What the kernel says: the tools of LVM would be too slow, and take locks. */
+static int thin_level(struct pool *pool, struct pool_info *info)
+{
+	own_free char *device = pool_dm_name(pool->conf.vg, pool->conf.thin_pool);
+	struct pool_dm_thin thin;
+	int err = device ? pool_dm_thin(device, &thin) : -ENOTSUP;
+
+	if (!err)
+		pool_info_thin(pool, &thin, info);
+	return err;
+}
+
+static int thin_extend(struct pool *pool, bool metadata, uint64_t by, const struct pool_why *why)
+{
+	struct lvm_args args = { .v = { "lvextend", "-y", metadata ? "--poolmetadatasize" : "-L" },
+		.count = 3 };
+	double n[2];
+	int err = lvm_report(pool, "vgs", "vg_free,vg_extent_size", pool->conf.vg, n, 2, why);
+
+	if (err)
+		return err;
+	if (n[0] < n[1] || n[0] < 1)
+		return pool_refuse(why, -ENOSPC,
+			"pool %s: volume group %s has no room to extend thin pool %s; add a disk "
+			"to it (vgextend), or delete what is not needed",
+			pool->conf.name, pool->conf.vg, pool->conf.thin_pool);
+	if ((double)by > n[0])
+		by = (uint64_t)n[0];
+	lvm_argf(&args, "+%llub", (unsigned long long)(by & ~511ull));
+	return lvm_run_on(pool, &args, pool->conf.thin_pool, why);
+}
+
 static int lvm_info(struct pool *pool, struct pool_info *info, const struct pool_why *why)
 {
 	double n[2];
@@ -439,4 +471,6 @@ static int thin_open(struct pool *pool, const struct pool_why *why)
 	.kept = lvm_kept, .check_host = pool_host_lvs
 
 const struct pool_ops pool_lvm_ops = { .kind = "lvm", .open = lvm_open, LVM_STEPS };
-const struct pool_ops pool_lvm_thin_ops = { .kind = "lvm-thin", .open = thin_open, LVM_STEPS };
+const struct pool_ops pool_lvm_thin_ops = {
+	.kind = "lvm-thin", .open = thin_open, .level = thin_level, .extend = thin_extend, LVM_STEPS
+};

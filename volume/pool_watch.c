@@ -30,7 +30,7 @@ static void wake(int sig)
 	(void)sig;
 }
 
-static void info_of(
+void pool_info_thin(
 	const struct pool *pool, const struct pool_dm_thin *thin, struct pool_info *info)
 {
 	*info = (struct pool_info){
@@ -75,7 +75,7 @@ static int watch_once(struct pool_watcher *w)
 
 	if (err)
 		return err;
-	info_of(w->pool, &thin, &info);
+	pool_info_thin(w->pool, &thin, &info);
 	w->told(w->arg, &info);
 	return pool_dm_wait(w->device, thin.event);
 }

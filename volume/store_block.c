@@ -7,6 +7,8 @@
  */
 #include "volume/store_fd.h"
 
+#include "volume/pool_dm.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -194,6 +196,16 @@ static int block_resize(struct vol_part *part, uint64_t size, uint64_t *now)
 	return 0;
 }
 
+/* A thin volume of LVM knows; other devices do not tell. */
+static int block_space(struct vol_part *part, struct vol_space *space)
+{
+	struct stat st;
+
+	if (fstat(block_part(part)->fd.fd, &st))
+		return -errno;
+	return pool_dm_space(st.st_rdev, space);
+}
+
 const struct vol_part_ops store_block_ops = {
 	.kind = "block",
 	.part_size = sizeof(struct block_part),
@@ -204,4 +216,5 @@ const struct vol_part_ops store_block_ops = {
 	.chan_close = fd_chan_close,
 	.submit = block_submit,
 	.resize = block_resize,
+	.space = block_space,
 };

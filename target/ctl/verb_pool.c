@@ -41,6 +41,10 @@ static bool fill_pool(struct ctl_call *call, const struct config *cfg, struct cf
 			return false;
 	}
 	p->snapshot_percent = (unsigned)ctl_number(call, "snapshot_percent", p->snapshot_percent);
+	p->low_water = (unsigned)ctl_number(call, "low_water", p->low_water);
+	p->extend_at = (unsigned)ctl_number(call, "extend_at", p->extend_at);
+	p->extend_by = ctl_number(call, "extend_by", p->extend_by);
+	p->extend_max = ctl_number(call, "extend_max", p->extend_max);
 	return true;
 }
 
@@ -177,6 +181,20 @@ static void tell_text(struct jval *out, const char *key, const char *text)
 		jval_set_text(out, key, text);
 }
 
+/* Percent that are used, and whether initiators were told that they are many. */
+static void tell_use(struct jval *out, const struct cfg_pool *p, const struct pool_info *info)
+{
+	unsigned used = pool_policy_used(info, POOL_DATA);
+	unsigned meta = pool_policy_used(info, POOL_META);
+
+	jval_set_number(out, "used_percent", used);
+	if (info->meta_size)
+		jval_set_number(out, "meta_used_percent", meta);
+	if (!strcmp(p->kind, "dir") || p->thin_pool)
+		jval_set_flag(
+			out, "low", p->low_water && (used >= p->low_water || meta >= p->low_water));
+}
+
 /* False: the pool does not say, and why is in `why`. */
 static bool tell_pool(struct jval *out, const struct config *cfg, const struct cfg_pool *p,
 	struct pool *pool, char *why)
@@ -192,6 +210,7 @@ static bool tell_pool(struct jval *out, const struct config *cfg, const struct c
 	if (!err) {
 		jval_set_number(out, "size", info.size);
 		jval_set_number(out, "free", info.free);
+		tell_use(out, p, &info);
 		jval_set_number(out, "promised", info.promised);
 		jval_set_number(out, "volumes", info.volumes);
 		jval_set_text(out, "state",
@@ -230,6 +249,20 @@ void verb_pool_list(struct ctl_call *call)
 	cfg_free(cfg);
 }
 
+/* When it warns, and how it grows. */
+static void tell_marks(struct jval *out, const struct cfg_pool *p)
+{
+	if (!strcmp(p->kind, "dir") || p->thin_pool)
+		jval_set_number(out, "low_water", p->low_water);
+	if (!p->thin_pool)
+		return;
+	jval_set_number(out, "extend_at", p->extend_at);
+	if (p->extend_at && p->extend_by)
+		jval_set_number(out, "extend_by", p->extend_by);
+	if (p->extend_at && p->extend_max)
+		jval_set_number(out, "extend_max", p->extend_max);
+}
+
 static void tell_volumes(struct ctl_call *call, struct pool *pool)
 {
 	struct jval *names = jval_list();
@@ -262,6 +295,7 @@ void verb_pool_show(struct ctl_call *call)
 		char *where own_free = ctl_where(&cfg->pools[i].where);
 
 		(void)tell_pool(call->result, cfg, &cfg->pools[i], pool, why);
+		tell_marks(call->result, &cfg->pools[i]);
 		tell_caps(call->result, pool_caps(pool));
 		jval_set_text(call->result, "where", where);
 		tell_volumes(call, pool);

@@ -8,6 +8,7 @@
 #include "rpc/top.h"
 #include "target/metrics_text.h"
 #include "target/survey.h"
+#include "target/tend.h"
 #include "volume/layer_stats.h"
 
 #include <stdio.h>
@@ -253,6 +254,33 @@ static struct jval *loops_stats(const struct server *srv)
 	return list;
 }
 
+static struct jval *pools_stats(struct server *srv)
+{
+	struct jval *list = jval_list();
+	unsigned count;
+	struct pools_level *levels own_free = server_pool_levels(srv, &count);
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct pools_level *l = &levels[i];
+		struct jval *one = jval_object();
+
+		jval_set_text(one, "pool", l->name);
+		jval_set_text(one, "kind", l->kind);
+		jval_set_number(one, "size_bytes", l->info.size);
+		jval_set_number(one, "free_bytes", l->info.free);
+		jval_set_number(one, "used_percent", pool_policy_used(&l->info, POOL_DATA));
+		if (l->info.meta_size) {
+			jval_set_number(one, "meta_size_bytes", l->info.meta_size);
+			jval_set_number(one, "meta_free_bytes", l->info.meta_free);
+			jval_set_number(
+				one, "meta_used_percent", pool_policy_used(&l->info, POOL_META));
+		}
+		jval_set_flag(one, "low", l->low);
+		jval_append(list, one);
+	}
+	return list;
+}
+
 /* Which lists are meant when one object is asked for: those that can have it. */
 static void set_lists(
 	struct jval *out, struct server *srv, const struct survey *s, const struct wanted *w)
@@ -272,6 +300,8 @@ static void set_lists(
 		jval_set(out, "sessions", sums_stats(s, SURVEY_SESSION, w));
 	if (all)
 		jval_set(out, "loops", loops_stats(srv));
+	if (all)
+		jval_set(out, "pools", pools_stats(srv));
 }
 
 /* Fills `out`; false: no memory, and the call is refused. */

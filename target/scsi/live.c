@@ -382,6 +382,8 @@ void scsi_lun_short(struct scsi_lun *lun, struct loop *loop)
 	uint64_t told = __atomic_load_n(&lun->short_told_ns, __ATOMIC_RELAXED);
 	struct live_short *s;
 
+	if (!lun->thin)
+		return;
 	if (told && now < told + SHORT_AGAIN_NS)
 		return;
 	if (!__atomic_compare_exchange_n(

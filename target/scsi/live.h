@@ -60,8 +60,8 @@ int scsi_target_remove(struct scsi_change *change, struct scsi_target *target, u
  */
 int scsi_lun_resized(struct scsi_change *change, struct scsi_lun *lun, uint64_t size);
 
-/* Space below the unit is short: every nexus gets THIN PROVISIONING SOFT THRESHOLD REACHED, once a
- * minute at most. On `loop`. */
+/* Space below the unit is short: if it is thin, every nexus gets THIN PROVISIONING SOFT THRESHOLD
+ * REACHED, once a minute at most. On `loop`. */
 void scsi_lun_short(struct scsi_lun *lun, struct loop *loop);
 
 #endif

@@ -31,7 +31,7 @@ tests/unit/test_units.log: kurad$(EXEEXT)
 if HAVE_CMOCKA
 SCSI_TESTPORT = tests/unit/scsi_testport.h tests/unit/scsi_testport.c
 SCSI_TEST_LIBS = target/scsi/libscsi.a volume/libvolume.a target/loop/libloop.a \
-	common/libcommon.a $(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
+	common/libcommon.a $(DEVMAPPER_LIBS) $(URING_LIBS) $(AIO_LIBS) $(ISAL_LIBS) $(CRYPTO_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += tests/unit/test_counts
 tests_unit_test_counts_SOURCES = tests/unit/test_counts.c $(SCSI_TESTPORT)
 tests_unit_test_counts_LDADD = $(SCSI_TEST_LIBS)

@@ -378,6 +378,8 @@ static void test_pools(void **state)
 	assert_int_equal(cfg->pool_count, 1);
 	assert_string_equal(cfg->pools[0].thin_pool, "t");
 	assert_int_equal(cfg->pools[0].snapshot_percent, 100);
+	assert_int_equal(cfg->pools[0].low_water, 80);
+	assert_int_equal(cfg->pools[0].extend_at, 0);
 	assert_null(cfg->volumes[0].store);
 	assert_string_equal(cfg->volumes[0].pool, "p");
 	cfg_free(cfg);
@@ -387,6 +389,8 @@ static void test_pools(void **state)
 		"t:1: pools[0].vg: does not go with a pool of kind \"dir\"; remove it\n"
 		"t:2: pools[1].name: \"p\" is taken by pools[0].name in line 1; each pool needs a "
 		"name of its own\n");
+	bad("pools = ( { name = \"p\"; kind = \"dir\"; path = \"/p\"; extend_at = 70; } );",
+		"t:1: pools[0].extend_at: does not go with a pool of kind \"dir\"; remove it\n");
 	bad("volumes = ( { name = \"v\"; pool = \"q\"; size = \"1G\"; } );",
 		"t:1: volumes[0].pool: \"q\" is no pool of this file; add it to pools\n"
 		"t:1: volumes[0].size: does not go with pool, which knows it; remove one of "
