@@ -296,7 +296,9 @@ static void open_portals(struct apply *a, struct listen_set *fresh)
 	errand_do(&s.errand, a->srv->loops[0], sockets_open);
 	for (unsigned i = 0; i < fresh->count; i++)
 		log_info("portal listening", "address=%s", fresh->sockets[i].name);
+	pthread_mutex_lock(&a->srv->storage.lock);
 	listen_join(&a->srv->sockets, fresh);
+	pthread_mutex_unlock(&a->srv->storage.lock);
 }
 
 static void close_portals(struct apply *a)
@@ -310,7 +312,9 @@ static void close_portals(struct apply *a)
 		s.fd = set->sockets[i].fd;
 		errand_do(&s.errand, a->srv->loops[0], sockets_close);
 		log_info("portal closed", "address=%s", set->sockets[i].name);
+		pthread_mutex_lock(&a->srv->storage.lock);
 		listen_drop(set, i);
+		pthread_mutex_unlock(&a->srv->storage.lock);
 	}
 }
 

@@ -315,6 +315,19 @@ int listen_follow(
 	return err;
 }
 
+uint16_t listen_port(const struct listen_set *set, const struct cfg_portal *p)
+{
+	char name[LISTEN_NAME_LEN];
+	union address a;
+
+	name_portal(p, name);
+	for (unsigned i = 0; !p->port && i < set->count; i++) {
+		if (!strcmp(set->sockets[i].portal, name) && !address_of(set->sockets[i].fd, &a))
+			return port_of(&a);
+	}
+	return p->port;
+}
+
 void listen_join(struct listen_set *set, struct listen_set *fresh)
 {
 	own_assert(set->count + fresh->count <= LISTEN_MAX);

@@ -48,6 +48,10 @@ int listen_take(struct listen_set *set, const int *given, unsigned count, char *
 int listen_follow(
 	struct listen_set *set, const struct config *cfg, struct listen_set *fresh, char *why);
 
+/* The port of a portal: the one that it names, or the one that the kernel chose, or 0: not bound.
+ */
+uint16_t listen_port(const struct listen_set *set, const struct cfg_portal *p);
+
 /* Moves the sockets of `fresh` into `set`, where there is room: listen_follow has seen to it. */
 void listen_join(struct listen_set *set, struct listen_set *fresh);
 

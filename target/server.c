@@ -462,6 +462,11 @@ struct vol *server_volume(const struct server *srv, const char *name)
 	return v ? v->vol : NULL;
 }
 
+uint16_t server_port(const struct server *srv, const struct cfg_portal *p)
+{
+	return listen_port(&srv->sockets, p);
+}
+
 unsigned server_stop_seconds(struct server *srv)
 {
 	unsigned seconds = server_view(srv)->stop_seconds;

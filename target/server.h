@@ -79,6 +79,10 @@ void server_view_end(struct server *srv);
 /* The volume of this name, borrowed as long as the view; NULL: it is not open. */
 struct vol *server_volume(const struct server *srv, const char *name);
 
+/* Where a portal of the view listens: its port, also where the kernel chose it; 0: nowhere. While
+ * the view lasts. */
+uint16_t server_port(const struct server *srv, const struct cfg_portal *p);
+
 /* The longest that a clean stop may take now. */
 unsigned server_stop_seconds(struct server *srv);
 

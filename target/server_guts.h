@@ -31,7 +31,7 @@ struct server {
 	struct scsi_domain *domain;
 	struct storage storage;
 	struct iscsi_server *iscsi;
-	struct listen_set sockets;
+	struct listen_set sockets; /* change under storage.lock */
 	struct door door;
 	struct watch watch;
 	struct isns *isns;     /* or NULL */

@@ -26,6 +26,16 @@ struct config *ctl_config(struct ctl_call *call)
 	return copy;
 }
 
+struct config *ctl_config_seen(struct ctl_call *call)
+{
+	struct config *copy = cfg_copy(server_view(call->srv));
+
+	for (unsigned i = 0; i < copy->portal_count; i++)
+		copy->portals[i].port = server_port(call->srv, &copy->portals[i]);
+	server_view_end(call->srv);
+	return copy;
+}
+
 /* ---- committing ---- */
 
 /* Frees text that may hold secrets. */

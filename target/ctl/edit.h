@@ -15,6 +15,10 @@
 /* A copy of the running configuration: to look at, or to change and commit. Returns owned. */
 struct config *ctl_config(struct ctl_call *call);
 
+/* The same only to look at: portals have the ports at which they listen, also where the kernel
+ * chose them. */
+struct config *ctl_config_seen(struct ctl_call *call);
+
 /*
  * Makes `next` (takes, in any case) what is written and served. False: ctl_fail was called with
  * what is wrong, or with who uses what would go (detail "users"), and nothing has changed. `force`

@@ -8,18 +8,33 @@
 #include <stdio.h>
 #include <string.h>
 
-static void answer(struct ctl_call *call, uint64_t port, bool changed)
+/* Where it listens, also when the kernel chose the port; 0: nowhere. */
+static uint16_t real_port(struct ctl_call *call, const struct cfg_portal *p)
 {
-	jval_set_text(call->result, "address", ctl_text(call, "address"));
-	jval_set_number(call->result, "port", port);
+	uint16_t port;
+
+	(void)server_view(call->srv);
+	port = server_port(call->srv, p);
+	server_view_end(call->srv);
+	return port;
+}
+
+static void answer(struct ctl_call *call, uint16_t port, bool changed)
+{
+	char *address own_free = own_strdup(ctl_text(call, "address"));
+	struct cfg_portal p = { .address = address, .port = port };
+
+	jval_set_text(call->result, "address", address);
+	jval_set_number(call->result, "port", real_port(call, &p));
 	jval_set_flag(call->result, "changed", changed);
 }
 
-static int find(const struct config *cfg, const struct cfg_portal *like)
+static int find(struct ctl_call *call, const struct config *cfg, const struct cfg_portal *like)
 {
 	for (unsigned i = 0; i < cfg->portal_count; i++) {
 		if (!strcmp(cfg->portals[i].address, like->address) &&
-			cfg->portals[i].port == like->port)
+			(cfg->portals[i].port == like->port ||
+				real_port(call, &cfg->portals[i]) == like->port))
 			return (int)i;
 	}
 	return -1;
@@ -50,7 +65,7 @@ void verb_portal_add(struct ctl_call *call)
 	struct cfg_portal p = { 0 };
 	uint16_t port;
 
-	if (!portal_of(call, cfg, &p) || find(cfg, &p) >= 0) {
+	if (!portal_of(call, cfg, &p) || find(call, cfg, &p) >= 0) {
 		if (call->exit == RPC_DONE)
 			answer(call, p.port, false);
 		cfg_fini_object(CFG_OBJECT_portal, &p);
@@ -66,7 +81,7 @@ void verb_portal_add(struct ctl_call *call)
 
 void verb_portal_list(struct ctl_call *call)
 {
-	struct config *cfg = ctl_config(call);
+	struct config *cfg = ctl_config_seen(call);
 	struct jval *list = ctl_list(call);
 
 	for (unsigned i = 0; i < cfg->portal_count; i++) {
@@ -89,7 +104,7 @@ void verb_portal_remove(struct ctl_call *call)
 	struct config *cfg = ctl_config(call);
 	struct cfg_portal p = { 0 };
 	bool good = portal_of(call, cfg, &p);
-	int i = good ? find(cfg, &p) : -1;
+	int i = good ? find(call, cfg, &p) : -1;
 
 	if (good && i < 0 && ctl_flag(call, "if_exists")) {
 		answer(call, p.port, false);

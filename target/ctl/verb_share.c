@@ -136,7 +136,7 @@ static int number_in(struct ctl_call *call, struct config *cfg, struct cfg_targe
 
 static void answer_share(struct ctl_call *call, const char *name, int number)
 {
-	struct config *cfg = ctl_config(call);
+	struct config *cfg = ctl_config_seen(call);
 	struct cfg_target *t = ctl_find_target(call, cfg, name);
 	struct jval *portals = jval_list();
 
@@ -306,7 +306,7 @@ static void answer_connect(
 
 void verb_connect(struct ctl_call *call)
 {
-	struct config *cfg = ctl_config(call);
+	struct config *cfg = ctl_config_seen(call);
 	const struct cfg_target *t = ctl_find_target(call, cfg, ctl_text(call, "target"));
 	const struct cfg_portal *p = t ? portal_for(cfg, t) : NULL;
 

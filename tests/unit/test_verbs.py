@@ -159,7 +159,7 @@ def test_share():
         box = Box(k)
         answer = done(box, "share", "share", "b", "--to", HOST, lun=0, volume="b")
         tap.check(answer["target"].startswith("iqn.") and answer["target"].endswith(":b") and
-                  answer["portals"], "names the target and where it is", str(answer))
+                  answer["portals"] == [k.address], "names the target and where it is", str(answer))
         tap.check(box.sees().get(answer["target"]) == [0], "which is usable at once")
         again = done(box, "again, with somebody else", "share", "b", "--to", HOST + "2", lun=0)
         tap.check(again["target"] == answer["target"] and
@@ -170,6 +170,8 @@ def test_share():
                         "--address", "192.0.2.7")["commands"]
             tap.check(answer["target"] in text and "192.0.2.7" in text and "%" not in text,
                       "is filled in", text)
+        text = done(box, "where it is", "connect", answer["target"], "--for", "linux")["commands"]
+        tap.check(f" -p {k.address} " in text, "with its own port", text)
         url = f"iscsi://{k.host}:{k.port}/{answer['target']}/0"
         run = subprocess.run(["iscsi-inq", "-i", HOST, url], capture_output=True, text=True,
                              timeout=30 * SLOW, check=False)
@@ -181,13 +183,24 @@ def test_portals():
         box = Box(k)
         done(box, "another address", "portal add", "127.0.0.2", "--port", "0", changed=True)
         answer = done(box, "list", "portal list")
-        tap.check([p["address"] for p in answer["portals"]] == [k.host, "127.0.0.2"], "has both",
+        ours, other = answer["portals"]
+        tap.check([ours["address"], other["address"]] == [k.host, "127.0.0.2"], "has both",
                   str(answer))
+        tap.check(ours["port"] == k.port and
+                  f"portal listening address=127.0.0.2:{other['port']}\n" in k.log(),
+                  "with the ports that the kernel chose", str(answer))
+        done(box, "the same", "portal add", "127.0.0.2", "--port", str(other["port"]),
+             changed=False, port=other["port"])
+        done(box, "named as it was", "portal add", "127.0.0.2", "--port", "0", changed=False,
+             port=other["port"])
         refused(box, "no address", 2, "address", "portal add", "nowhere")
         refused(box, "one of another machine", 1, "192.0.2.99", "portal add", "192.0.2.99")
         answer = done(box, "list", "portal list")
         tap.check(len(answer["portals"]) == 2, "is not kept", str(answer))
-        done(box, "remove", "portal remove", "127.0.0.2", "--port", "0", changed=True)
+        done(box, "remove", "portal remove", "127.0.0.2", "--port", str(other["port"]),
+             changed=True)
+        done(box, "once more", "portal add", "127.0.0.2", "--port", "0", changed=True)
+        done(box, "as it was named", "portal remove", "127.0.0.2", "--port", "0", changed=True)
         refused(box, "the human's", 1, k.config_path, "portal remove", k.host, "--port",
                 str(done(box, "list", "portal list")["portals"][0]["port"]))
 
