@@ -11,6 +11,7 @@
 #include "target/apply_guts.h"
 #include "target/errand.h"
 #include "target/offer.h"
+#include "target/scrape.h"
 #include "target/storage_guts.h"
 
 #include <errno.h>
@@ -223,7 +224,10 @@ static int prepare(struct apply *a, struct listen_set *fresh)
 		err = open_volumes(a);
 	if (!err)
 		err = storage_ports_make(s, a->next, a->report->why);
-	return err ? err : storage_luns_follow(s, a->next, a->report->why);
+	if (!err)
+		err = storage_luns_follow(s, a->next, a->report->why);
+	/* the last, for nothing undoes it */
+	return err ? err : scrape_follow(a->srv, a->next, a->report->why);
 }
 
 /* Back to what was: additions go, and what was unmapped is mapped again. */

@@ -18,7 +18,7 @@ if HAVE_ISNS
 kurad_SOURCES += target/isns.h target/isns.c target/isns_list.h target/isns_list.c \
 	target/isns_msg.h target/isns_msg.c
 endif
-kurad_SOURCES += target/survey.h target/survey.c target/metrics_text.h target/metrics_text.c \
+kurad_SOURCES += target/survey.h target/survey.c target/scrape.h target/scrape.c target/metrics_text.h target/metrics_text.c \
 	target/ctl/verb_stats.c target/ctl/verb_trace.c
 if HAVE_MICROHTTPD
 kurad_SOURCES += target/metrics.h target/metrics.c

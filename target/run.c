@@ -13,9 +13,9 @@
 #include "kura_config.h"
 #include "target/apply.h"
 #include "target/ctl/ctl.h"
-#include "target/metrics.h"
 #include "target/notify.h"
 #include "target/rest.h"
+#include "target/scrape.h"
 #include "target/server.h"
 
 #include <errno.h>
@@ -215,45 +215,10 @@ static int start_control(struct ctl **ctl, struct server *srv, const struct run_
 	return 0;
 }
 
-#ifdef HAVE_MICROHTTPD
-
-/* 0, and *metrics is NULL when nobody wants them; or -errno, logged. */
-static int start_metrics(struct metrics **metrics, struct server *srv)
-{
-	char why[METRICS_WHY_LEN] = "";
-	char *address own_free = own_strdup(server_view(srv)->metrics);
-
-	server_view_end(srv);
-	if (!address)
-		return 0;
-	*metrics = metrics_start(address, srv, why);
-	if (*metrics)
-		return 0;
-	log_error("kurad cannot start", "%s", why);
-	return -EADDRNOTAVAIL;
-}
-
-#else
-
-static int start_metrics(struct metrics **metrics, struct server *srv)
-{
-	(void)metrics;
-	(void)srv;
-	return 0;
-}
-
-void metrics_stop(struct metrics *metrics)
-{
-	(void)metrics;
-}
-
-#endif
-
 /* Serves and stops. When it fails, threads may be left: the process must end without freeing. */
 static int serve(struct server *srv, const struct run_opts *opts, int signals)
 {
 	char why[SERVER_WHY_LEN] = "";
-	struct metrics *metrics = NULL;
 	struct ctl *ctl = NULL;
 	int err = server_start(srv, why);
 
@@ -261,8 +226,10 @@ static int serve(struct server *srv, const struct run_opts *opts, int signals)
 		log_error("kurad cannot start", "%s", why);
 		return err;
 	}
-	err = start_metrics(&metrics, srv);
-	if (!err)
+	err = scrape_begin(srv, why);
+	if (err)
+		log_error("kurad cannot start", "%s", why);
+	else
 		err = start_control(&ctl, srv, opts);
 	if (!err) {
 		log_info("kurad ready", "version=%s engine=%s loops=%u", PACKAGE_VERSION,
@@ -271,7 +238,7 @@ static int serve(struct server *srv, const struct run_opts *opts, int signals)
 		wait_for_end(srv, opts, signals);
 	}
 	ctl_stop(ctl);
-	metrics_stop(metrics);
+	scrape_end(srv);
 	int late = stop(srv, signals);
 	return err ? err : late;
 }

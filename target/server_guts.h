@@ -34,8 +34,9 @@ struct server {
 	struct listen_set sockets; /* change under storage.lock */
 	struct door door;
 	struct watch watch;
-	struct isns *isns;     /* or NULL */
-	struct loop_post stop; /* to loop 0 */
+	struct isns *isns;       /* or NULL */
+	struct metrics *metrics; /* over HTTP, or NULL; of changes (scrape.h) */
+	struct loop_post stop;   /* to loop 0 */
 	struct iscsi_drain drain;
 	struct storage_flush flush;
 	int over_fd;        /* an eventfd */

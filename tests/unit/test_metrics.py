@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import initiator  # noqa: E402
 import kurad  # noqa: E402
 import tapout  # noqa: E402
 import tool  # noqa: E402
+from guest import wait_for  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:counted"
 HOST = "iqn.2026-11.kura.test:host"
@@ -284,9 +286,62 @@ def test_metrics():
         host.close()
 
 
+def answers(address):
+    try:
+        return get(address, "/")[0] == 200
+    except OSError:
+        return False
+
+
+def test_moved():
+    """The key changes while kurad runs: by a signal, and by kura apply; a session stays."""
+    with kurad.Kurad(config(metrics="0")) as k:
+        kura = tool.Tool(k)
+        host = initiator.Initiator((k.host, k.port), TARGET, 1, HOST)
+
+        def places():
+            return re.findall(r"metrics listening address=(\S+)", k.log())
+
+        def apply(**more):
+            with open(k.config_path, "w", encoding="utf-8") as f:
+                f.write(config(**more))
+            return tool.ask(kura, "apply", k.config_path)
+
+        code, answer = apply(metrics="0")
+        tap.check(code == 0 and answer["steps"] == [] and answers(places()[0]) and
+                  len(places()) == 1, "the same key is nothing to do", str(answer))
+        code, answer = apply()
+        tap.check(code == 0 and [(s["step"], s["state"]) for s in answer["steps"]] ==
+                  [("change_option", "done")] and not answers(places()[0]), "it goes", str(answer))
+        port = free_port()
+        code, answer = apply(metrics=f"127.0.0.1:{port}")
+        tap.check(code == 0 and answers(f"127.0.0.1:{port}"), "it comes", f"{answer}\n{k.log_tail()}")
+        code, answer = apply(metrics=f"127.0.0.2:{port}")
+        tap.check(code == 0 and answers(f"127.0.0.2:{port}") and not answers(f"127.0.0.1:{port}"),
+                  "it moves", str(answer))
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.2", 0))
+            taken.listen()
+            other = taken.getsockname()[1]
+            code, text = apply(metrics=f"127.0.0.2:{other}", queue_depth=9)
+            tap.check(code == 1 and f"metrics = \"127.0.0.2:{other}\"" in text and
+                      answers(f"127.0.0.2:{port}"), "one that is in use: all is as it was", text)
+            tap.check("queue_depth = 9" not in kura("export").out, "also what else was changed")
+        with open(k.config_path, "w", encoding="utf-8") as f:
+            f.write(config(metrics=f"127.0.0.1:{port}"))
+        os.kill(k.process.pid, signal.SIGHUP)
+        tap.check(wait_for(lambda: "configuration followed" in k.log()) and
+                  answers(f"127.0.0.1:{port}") and not answers(f"127.0.0.2:{port}"), "by a signal",
+                  k.log_tail())
+        host.settle()
+        tap.check(host.command(bytes(6))[0] == initiator.GOOD, "the session has seen nothing")
+        host.close()
+
+
 test_stats()
 test_refused_logins()
 test_top()
 test_log_level()
 test_metrics()
+test_moved()
 sys.exit(tap.done())
