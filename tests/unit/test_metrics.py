@@ -12,6 +12,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -205,9 +207,22 @@ def check_metrics(text):
                                'le="+Inf"') == count, "a histogram is whole", str(count))
 
 
-def check_dashboard(text):
+def dashboard():
     with open(os.path.join(kurad.ROOT, "contrib/grafana/kura.json"), encoding="utf-8") as f:
-        board = json.load(f)
+        return json.load(f)
+
+
+def queries(panels):
+    """(title, query) of all panels, as Grafana asks Prometheus."""
+    for panel in panels:
+        for one in panel.get("targets", ()):
+            yield panel["title"], one["expr"].replace("$instance", ".*").replace(
+                "$__rate_interval", "20s")
+        yield from queries(panel.get("panels", ()))
+
+
+def check_dashboard(text):
+    board = dashboard()
     types = metrics_of(text)
     known = set(types) | {f"{n}_{end}" for n, t in types.items() if t == "histogram"
                           for end in ("bucket", "sum", "count")}
@@ -231,18 +246,51 @@ def free_port():
         return s.getsockname()[1]
 
 
+def results(port, query):
+    """What Prometheus has for a query: a list, or the error that it tells."""
+    text = urllib.parse.urlencode({"query": query})
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{text}",
+                                    timeout=5) as answer:
+            return json.load(answer)["data"]["result"]
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+    except OSError:
+        return []
+
+
 def asked(port, query):
     """The value that Prometheus has for a query; None: nothing yet."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={query}",
-                                    timeout=5) as answer:
-            result = json.load(answer)["data"]["result"]
-    except OSError:
-        return None
-    return float(result[0]["value"][1]) if result else None
+    found = results(port, query)
+    return float(found[0]["value"][1]) if found and isinstance(found, list) else None
 
 
-def check_prometheus(k, address):
+def check_queries(port, host, log):
+    """Each query of the dashboard has an answer, while somebody reads."""
+    board = dashboard()
+    left = dict.fromkeys(queries(board["panels"]))
+    count, end = len(left), time.monotonic() + 60 * SLOW
+    while left and time.monotonic() < end:
+        host.command(initiator.read10(0, 8), read=4096)
+        for query in list(left):
+            left[query] = results(port, query[1])
+            if left[query] and isinstance(left[query], list):
+                del left[query]
+        time.sleep(0.2)
+    with open(log, encoding="utf-8") as f:
+        tap.check(count > 15 and not left, "each query of the dashboard is answered",
+                  f"{left}\n{f.read()[-2000:]}")
+    tap.check(asked(port, 'sum(rate(kura_lun_commands_total{op="read"}[20s]))') > 0,
+              "by what is so: somebody reads")
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            label = re.match(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])
+            found = results(port, label[1])
+            tap.check(found and all(label[2] in f["metric"] for f in found),
+                      "and its choice has something to choose from", str(found))
+
+
+def check_prometheus(k, address, host):
     if not shutil.which("prometheus"):
         tap.skip("prometheus scrapes it", "prometheus is not here")
         return
@@ -259,10 +307,11 @@ def check_prometheus(k, address):
         end, value = time.monotonic() + 60 * SLOW, None
         while value is None and time.monotonic() < end and server.poll() is None:
             time.sleep(0.2)
-            value = asked(port, "sum(kura_lun_commands_total%7Bop%3D%22write%22%7D)")
+            value = asked(port, 'sum(kura_lun_commands_total{op="write"})')
         with open(k.path("prometheus.log"), encoding="utf-8") as f:
             tap.check(value == 17 and asked(port, "up") == 1, "prometheus scrapes it",
                       f"{value}\n{f.read()[-2000:]}")
+        check_queries(port, host, k.path("prometheus.log"))
     finally:
         server.terminate()
         server.wait(20)
@@ -282,7 +331,7 @@ def test_metrics():
                   metrics_of(text) == metrics_of(done.out), "the same over HTTP", text[:300])
         tap.check(get(address, "/")[0] == 200 and get(address, "/x")[0] == 404 and
                   get(address, "/metrics", "POST")[0] == 405, "and nothing else")
-        check_prometheus(k, address)
+        check_prometheus(k, address, host)
         host.close()
 
 
