@@ -278,16 +278,36 @@ MOVED = """
 	incominguser alice alicesecret12
 </target>
 """
-DISKS = (("one", 1, {}), ("one", 2, {}),
-         ("two", 12, {"user": "alice", "secret": "alicesecret12"}))
+ALICE = {"user": "alice", "secret": "alicesecret12"}
+DISKS = (("one", 1, {}), ("one", 2, {}), ("two", 12, ALICE))
+DUMPED = (("one", 1, {}), ("one", 2, {}), ("two", 1, ALICE))  # which forgets LUN and serial
+PORTAL = 'portals = ( { address = "127.0.0.1"; port = 0; } );\n'
 
 
-def seen(portal):
+def seen(portal, disks=DISKS, prefix="iqn.2026-11.kura.test:"):
     found = []
-    for target, lun, login in DISKS:
-        disk = inquiry.Disk(portal, "iqn.2026-11.kura.test:" + target, lun, **login)
+    for target, lun, login in disks:
+        disk = inquiry.Disk(portal, prefix + target, lun, **login)
         found.append((target, lun, disk.serial.strip(), disk.naa))
     return found
+
+
+def seen_on_tgtd(source, disks):
+    """What an initiator sees of a configuration in tgtd, and what tgt-admin dumps of it."""
+    tgtd = Tgtd()
+    try:
+        done = tgtd.admin("tgt-admin", "-c", source, "--execute")
+        if done.returncode:
+            raise RuntimeError(done.stdout + done.stderr)
+        return (seen(f"127.0.0.1:{tgtd.port}", disks), tgtd.admin("tgt-admin", "--dump").stdout)
+    finally:
+        tgtd.end()
+
+
+def seen_on_kurad(source, disks):
+    done = imported("tgt", source, "--with-secrets")
+    with kurad.Kurad(done.out + PORTAL) as k:
+        return seen(k.address, disks)
 
 
 def test_moved():
@@ -305,27 +325,63 @@ def test_moved():
         source = os.path.join(scratch, "targets.conf")
         with open(source, "w", encoding="ascii") as f:
             f.write(MOVED.format(scratch))
-        tgtd = Tgtd()
-        try:
-            done = tgtd.admin("tgt-admin", "-c", source, "--execute")
-            before = seen(f"127.0.0.1:{tgtd.port}")
-            tap.check(len(before) == len(DISKS), "tgtd serves them", done.stdout + done.stderr)
-        finally:
-            tgtd.end()
-        done = imported("tgt", source, "--with-secrets")
-        portal = 'portals = ( { address = "127.0.0.1"; port = 0; } );\n'
-        with kurad.Kurad(done.out + portal) as k:
-            after = seen(k.address)
-        tap.check(before == after, "an initiator sees the same serials and NAA as on tgtd",
-                  f"{before}\n{after}")
+        before, dump = seen_on_tgtd(source, DISKS)
+        after = seen_on_kurad(source, DISKS)
+        tap.check(len(before) == len(DISKS) and before == after,
+                  "an initiator sees the same serials and NAA as on tgtd", f"{before}\n{after}")
+        source = os.path.join(scratch, "dump.conf")
+        with open(source, "w", encoding="ascii") as f:
+            f.write(dump.replace("PLEASE_CORRECT_THE_PASSWORD", ALICE["secret"]))
+        before = seen_on_tgtd(source, DUMPED)[0]
+        after = seen_on_kurad(source, DUMPED)
+        tap.check(before == after, "and the same of what tgt-admin dumped", f"{dump}{before}\n{after}")
     finally:
         shutil.rmtree(scratch)
+
+
+# ---- from LIO to kurad
+
+OF_LIO = (("open", 0, {}), ("open", 1, {}), ("open", 3, {}),
+          ("cluster", 0, {"name": "iqn.1993-08.org.debian:01:node1", "user": "node1",
+                          "secret": "node1secret12"}),
+          ("cluster", 1, {"name": "iqn.1993-08.org.debian:01:node1", "user": "node1",
+                          "secret": "node1secret12"}),
+          ("cluster", 7, {"name": "iqn.1993-08.org.debian:01:backup", "user": "backup",
+                          "secret": "backupsecret1"}))
+
+
+def test_moved_from_lio():
+    """What targetcli wrote, served: disks are files of ours, the rest is as it was."""
+    if not inquiry.have_library():
+        tap.skip("disks move from LIO to kurad", "no libiscsi here")
+        return
+    with open(os.path.join(FOLDER, "saveconfig.json"), encoding="utf-8") as f:
+        saved = json.load(f)
+    uuid = {o["name"]: o.get("wwn") for o in saved["storage_objects"]}
+    text = imported("lio", "saveconfig.json", "--with-secrets").out
+    text = re.sub(r'store = "block";\n( +)path = "/dev/(\w+)";',
+                  r'store = "file";\n\1path = "@SCRATCH@/\2";\n\1size = "8M";', text)
+    text = text.replace('"/srv/', '"@SCRATCH@/').replace('"127.0.0.1";', '"127.0.0.1"; port = 0;')
+    text = text.replace('"10.0.2.15";\n        port = 3261;', '"127.0.0.2"; port = 0;')
+    k = kurad.Kurad(text)
+    for name in ("web.img", "log.img", "ram0", "loop0"):
+        with open(k.path(name), "wb") as f:
+            f.truncate({"web.img": 64, "log.img": 16}.get(name, 8) << 20)
+    with k:
+        found = seen(k.address, OF_LIO, "iqn.2003-01.org.example:")
+    want = [(target, lun, uuid[name]) for (target, lun, _), name in
+            zip(OF_LIO, ("log", "scratch", "archive", "web", "db", "web"))]
+    tap.check([f[:3] for f in found] == want, "an initiator sees LIO's LUNs and serials",
+              f"{found}\n{want}")
+    naa = dict(zip(("log", "scratch", "archive", "web", "db"), (f[3] for f in found)))
+    tap.check(all(naa[name] == told for name, told in TOLD_BY_LIO.items()),
+              "and the NAA that LIO told", str(naa))
 
 
 if sys.argv[1:] == ["--write"]:
     write_golden()
     sys.exit(0)
 for test in (test_golden, test_same_as_the_kernel, test_check, test_wrong, test_many, test_mutated,
-             test_moved):
+             test_moved, test_moved_from_lio):
     test()
 sys.exit(tap.done())
