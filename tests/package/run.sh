@@ -69,23 +69,61 @@ install_it() {
 		inside sh -c 'apt-get install -q -y --no-install-recommends /tmp/kura_*.deb'
 }
 
-serves() { # kurad of the package, asked by its tool
-	echo 'portals = ( { address = "127.0.0.1"; port = 0; } );' >"$root/etc/kura/test.conf"
+has_everything() { # whatever an administrator or another program looks for, in its place
+	local path missing=0
+	for path in usr/bin/kura usr/sbin/kurad etc/kura/kura.conf \
+		lib/systemd/system/kurad.service lib/systemd/system/kurad.socket \
+		usr/lib/sysusers.d/kura.conf \
+		usr/share/man/man8/kura.8.gz usr/share/man/man8/kurad.8.gz \
+		usr/share/man/man5/kura.conf.5.gz usr/share/man/man7/kura-scsi.7.gz \
+		usr/share/bash-completion/completions/kura usr/share/zsh/vendor-completions/_kura \
+		usr/share/fish/vendor_completions.d/kura.fish \
+		usr/lib/ocf/resource.d/kura/kura-target usr/lib/ocf/resource.d/kura/kura-lun \
+		usr/lib/ocf/resource.d/kura/kura-pool usr/lib/ocf/lib/kura/kura-ocf.sh \
+		usr/share/kura/grafana/kura.json usr/share/kura/lvm/kura.conf \
+		usr/share/kura/kurad-lvm.conf usr/share/doc/kura/docs/guide-first-lun.md; do
+		[ -s "$work/files/$path" ] || { echo "missing: $path"; missing=1; }
+	done
+	return $missing
+}
+
+serves() { # kurad of the package, asked by its tool, makes something that lasts
 	# shellcheck disable=SC2016 # the inner shell expands
 	inside sh -c '
-		mkdir -p /var/lib/kura-test
-		kurad --control /run/kura.control --state /var/lib/kura-test --config /etc/kura/test.conf &
+		sed -i "1i portals = ( { address = \"127.0.0.1\"; port = 0; } );" /etc/kura/kura.conf
+		mkdir -p -m 700 /var/lib/kura
+		kurad --control /run/kura.control --state /var/lib/kura --config /etc/kura/kura.conf &
 		pid=$! answered=1
 		for i in 1 2 3 4 5 6 7 8 9 10; do
 			kura --socket /run/kura.control status && answered=0 && break
 			sleep 1
 		done
+		kura --socket /run/kura.control target create iqn.2026-11.kura.test:kept || answered=1
 		kill "$pid" && wait "$pid" && exit $answered'
 }
 
+upgrade() { # to the same with a higher number
+	dpkg-deb -R "$work"/kura_*.deb "$work/next" &&
+		sed -i 's/^Version: .*/&.1/' "$work/next/DEBIAN/control" &&
+		dpkg-deb --root-owner-group -b "$work/next" "$root/tmp/next.deb" &&
+		inside apt-get install -q -y --no-install-recommends /tmp/next.deb
+}
+
+keeps() { # what was changed by hand, and what verbs made
+	grep -q '^portals' "$root/etc/kura/kura.conf" &&
+		grep -q kura.test:kept "$root/var/lib/kura/managed.conf" && inside kurad --check
+}
+
+purge() { # with a key where the manual has one
+	mkdir "$root/var/lib/kura/keys" && echo key >"$root/var/lib/kura/keys/vm1.key" &&
+		inside dpkg --purge kura
+}
+
 has_nothing_left() {
-	[ ! -e "$root/etc/kura/kura.conf" ] && [ ! -e "$root/usr/sbin/kurad" ] &&
-		[ ! -e "$root/lib/systemd/system/kurad.service" ]
+	find "$root" -xdev \( -name '*kura*' -o -path '*kura/*' \) ! -path "$root/tmp/*" \
+		! -path "$root/var/cache/*" ! -path "$root/var/lib/kura" \
+		! -path "$root/var/lib/kura/keys*" | tee "$work/left"
+	[ ! -s "$work/left" ] && [ -s "$root/var/lib/kura/keys/vm1.key" ]
 }
 
 try "the package builds" "$here/../../packaging/build.sh" "$work"
@@ -97,6 +135,8 @@ cp "$here/../../contrib/systemd/kurad.service" "$work/unit/"
 cp "$here/../../contrib/systemd/kurad-lvm.conf" "$work/unit/kurad.service.d/lvm.conf"
 try "and with the drop-in for LVM" systemd-analyze security --offline=true --threshold=30 \
 	"$work/unit/kurad.service"
+try "and unpacks" dpkg-deb -x "$work"/kura_*_*.deb "$work/files"
+try "with everything that there is" has_everything
 try "a clean Debian" bootstrap
 try "the package installs" install_it
 try "its groups are there" inside getent group kura kura-monitor
@@ -104,7 +144,9 @@ try "its configuration has no mistake" inside kurad --check
 # shellcheck disable=SC2016 # the inner shell expands
 try "and is its owner's alone" inside sh -c '[ "$(stat -c %a /etc/kura/kura.conf)" = 600 ]'
 try "kurad serves, kura asks" serves
-try "it leaves when it is purged" inside dpkg --purge kura
-try "with everything" has_nothing_left
+try "an upgrade" upgrade
+try "changes nothing of what was made" keeps
+try "it leaves when it is purged" purge
+try "with everything but a key" has_nothing_left
 echo "1..$count"
 [ "$failed" = 0 ]
