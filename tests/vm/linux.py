@@ -21,8 +21,9 @@ MODULES = ["virtio_pci", "virtio_net", "virtio_console", "iscsi_tcp", "sd_mod", 
            "scsi_dh_alua", "ext4", "crc32c_generic"]
 OF_THE_HOST = ["mkfs.ext4", "e2fsck", "blkdiscard", "fstrim"]
 # What a machine is made of: packages, modules of the kernel, programs of this machine (those by
-# path go to /kura), and what programs load by name (paths below the packages' root, with wildcards).
-Kit = collections.namedtuple("Kit", "name tools modules of_the_host loaded")
+# path go to /kura), what programs load by name (paths below the packages' root, with wildcards),
+# and who puts more into the archive.
+Kit = collections.namedtuple("Kit", "name tools modules of_the_host loaded more", defaults=[None])
 PLAIN = Kit("plain", TOOLS, MODULES, OF_THE_HOST, [])
 LIBRARY_FOLDERS = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "lib"]
 XZ_MAGIC = b"\xfd7zXZ\0"
@@ -130,10 +131,10 @@ class Archive(initrd.Cpio):
 
 
 def _programs(root):
-    """The tools out of the packages, scripts left out."""
+    """The tools out of the packages, scripts and what runs these left out."""
     for folder in ("sbin", "usr/sbin", "usr/bin"):
         for path in sorted(glob.glob(os.path.join(root, folder, "*"))):
-            if os.path.islink(path) or not os.path.isfile(path):
+            if os.path.islink(path) or not os.path.isfile(path) or "/python" in path:
                 continue
             with open(path, "rb") as f:
                 if f.read(4) == b"\x7fELF":
@@ -167,6 +168,8 @@ def _initramfs(root, kit):
             archive.program(name, "kura/" + os.path.basename(name))
         else:
             archive.program(_of_the_host(name))
+    if kit.more:
+        kit.more(archive)
     folder = glob.glob(os.path.join(root, "lib/modules/*"))[0]
     order = initrd.module_order(folder, kit.modules)
     for path in order:

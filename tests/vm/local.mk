@@ -11,6 +11,7 @@ EXTRA_DIST += \
 	tests/vm/initrd.py \
 	tests/vm/linux-init.sh \
 	tests/vm/linux.py \
+	tests/vm/lio.py \
 	tests/vm/machine.py \
 	tests/vm/multipath.py \
 	tests/vm/paths.py \
