@@ -6,6 +6,7 @@ The tool lies beside the kurad under test, or where KURA names it.
 
 import json
 import os
+import pty
 import socket
 import subprocess
 import threading
@@ -124,6 +125,19 @@ def ask(kura, verb, *args):
     if wrong:
         raise AssertionError(f"{verb}: {wrong}\n{done.out}")
     return 0, done.json()
+
+
+def on_terminal(kura, line, answer):
+    """(exit status, what was asked) of the tool when somebody sits there who types `answer`."""
+    master, slave = pty.openpty()
+    with subprocess.Popen([binary(), *kura.options, *line.split()], stdin=slave,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        os.close(slave)
+        os.write(master, answer.encode())
+        _, err = run.communicate(timeout=60 * SLOW)
+        code = run.returncode
+    os.close(master)
+    return code, err
 
 
 class Later(threading.Thread):

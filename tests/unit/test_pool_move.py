@@ -126,7 +126,7 @@ def test_move():
         two.restart()
         found(two, "after a restart there", identity, b"k" * 512)
         must(two, f"target delete {TARGET} --force")
-        must(two, "volume delete vm1")
+        must(two, "volume delete vm1 --yes")
         tap.check(not kept(moved) and not kept(moved, "units"),
                   "what was kept goes with the volume", str(kept(moved)))
 

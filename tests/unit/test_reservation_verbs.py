@@ -4,9 +4,7 @@
 question that the tool asks before."""
 
 import os
-import pty
 import signal
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -26,19 +24,6 @@ PREEMPTED = (0x2A, 0x03)
 SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
 tap = tapout.Tap()
 ask = tool.ask
-
-
-def on_terminal(kura, line, answer):
-    """(exit status, what was asked) of the tool when somebody sits there who types `answer`."""
-    master, slave = pty.openpty()
-    with subprocess.Popen([tool.binary(), *kura.options, *line.split()], stdin=slave,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        os.close(slave)
-        os.write(master, answer.encode())
-        _, err = run.communicate(timeout=20 * SLOW)
-        code = run.returncode
-    os.close(master)
-    return code, err
 
 
 def test_show_and_clear():
@@ -67,11 +52,11 @@ def test_show_and_clear():
 
         code, text = ask(kura, "reservation clear", "data")
         tap.check(code == 2 and "--yes" in text, "clear wants to be meant", text)
-        code, text = on_terminal(kura, "reservation clear data", "n\n")
+        code, text = tool.on_terminal(kura, "reservation clear data", "n\n")
         tap.check(code == 1 and "Go on? [y/N]" in text and "nothing was done" in text,
                   "and asks on a terminal", text)
         tap.check(b.command(write10(0, 1), write=bytes(512))[0] == CONFLICT, "no is no")
-        code, text = on_terminal(kura, "reservation clear data", "y\n")
+        code, text = tool.on_terminal(kura, "reservation clear data", "y\n")
         tap.check(code == 0, "yes is yes", text)
         tap.check(a.settle() == [PREEMPTED], "the holder is told")
         tap.check(a.keys() == (answer["generation"] + 1, []) and not a.reservation(),

@@ -156,16 +156,25 @@ def test_delete():
         box.must("volume create a --size 4M")
         target, _url = share(box, "a")
         host = Initiator(box.portals[0], target, isid=1, name=HOST)
-        box.refused("a volume in use stays", 4, HOST, "volume delete a")
+        box.refused("a volume in use stays", 4, HOST, "volume delete a --yes")
         tap.check(box.must("volume show a")["users"] == [HOST], "show says who uses it")
+        box.refused("and nothing goes that nobody has meant", 2, "Say --yes",
+                    "volume delete a --force")
+        code, text = tool.on_terminal(box.tool, "volume delete a --force", "n\n")
+        tap.check(code == 1 and "Nothing brings back" in text and "Go on? [y/N]" in text and
+                  "nothing was done" in text, "on a terminal it asks", text)
+        tap.check(box.must("volume show a")["users"] == [HOST], "no is no")
         box.refused("and is not renamed", 4, target, "volume rename a b")
         box.refused("nor made smaller", 4, target, "volume shrink a 1M --force")
-        box.done("by force it goes", "volume delete a --force --wipe", changed=True)
+        box.done("by force it goes", "volume delete a --yes --force --wipe", changed=True)
         tap.check(not os.listdir(box.path("pool")), "with its bytes",
                   str(os.listdir(box.path("pool"))))
         host.close()
-        box.refused("once", 3, "there is none", "volume delete a")
-        box.done("unless that is fine", "volume delete a --if-exists", changed=False)
+        box.refused("once", 3, "there is none", "volume delete a --yes")
+        box.done("unless that is fine", "volume delete a --yes --if-exists", changed=False)
+        box.must("volume create a --size 4M")
+        code, text = tool.on_terminal(box.tool, "volume delete a", "y\n")
+        tap.check(code == 0 and not os.listdir(box.path("pool")), "yes is yes", text)
         box.must("volume create b --size 4M")
         uuid = box.must("volume show b")["uuid"]
         box.done("rename", "volume rename b c", volume="c")
@@ -187,7 +196,7 @@ def test_delete():
 def test_human():
     text = POOLED + kurad.config_text({"volumes": [{"name": "h", "store": "mem", "size": "4M"}]})
     with Box(text) as box:
-        for line in ("volume grow h 8M", "volume rename h i", "volume delete h", "pool remove p"):
+        for line in ("volume grow h 8M", "volume rename h i", "volume delete h --yes", "pool remove p"):
             box.refused(f"{line}: the file's", 1, box.config_path, line)
 
 
@@ -344,7 +353,7 @@ def test_snapshots():
         tap.check(same(box, "s5", box.path("s5.raw")), "as it is")
         box.refused("and is not reverted to then", 4, "forget", "volume revert a s5")
         box.must("volume forget s5")
-        box.done("deleted", "volume delete s5", changed=True)
+        box.done("deleted", "volume delete s5 --yes", changed=True)
         box.must(f"share a --to {HOST}")
         box.done("an image of what is mapped", f"volume export a --file {box.path('a.qcow2')}")
         tap.check(same(box, "a", box.path("a.qcow2")) and
@@ -480,7 +489,7 @@ def test_cancel():
             shown = cancelled(box, "volume clone", source="big", volume="new")
             if shown["state"] != "done":
                 break
-            box.must("volume delete new")
+            box.must("volume delete new --yes")
         tap.check(shown["state"] == "cancelled", "a clone is cancelled", str(shown))
         tap.check(box.state() == before and not os.listdir(box.path("state/doing")),
                   "nothing is left of it", str(box.state()))
@@ -497,9 +506,9 @@ def test_cancel():
 STEPS = {
     "volume create new --size 4M": ("pool_made", "pool_committed", "verb_noted", "verb_pool_done",
                                     "verb_written", "verb_followed"),
-    "volume delete old": ("verb_noted", "verb_written", "verb_followed", "pool_unlisted",
+    "volume delete old --yes": ("verb_noted", "verb_written", "verb_followed", "pool_unlisted",
                           "pool_hidden", "pool_erased"),
-    "volume delete old --wipe": ("verb_followed", "pool_unlisted", "pool_wiped"),
+    "volume delete old --yes --wipe": ("verb_followed", "pool_unlisted", "pool_wiped"),
     "volume rename old new": ("verb_noted", "pool_move_begun", "pool_moved", "pool_move_done",
                               "verb_pool_done", "verb_written", "verb_followed"),
     "volume grow old 8M": ("pool_resized",),

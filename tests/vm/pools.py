@@ -177,7 +177,7 @@ def _move(tap, guest):
     status, text = guest.kura("sg_persist -o -I --param-sark=0xdef --param-aptpl /dev/sda && "
                               "sg_persist -o -C --param-rk=0xdef /dev/sda && "
                               f"{TOOL} volume create vm3 --size 64M && "
-                              f"{TOOL} volume snapshot vm1 s3 && {TOOL} volume delete vm3 && "
+                              f"{TOOL} volume snapshot vm1 s3 && {TOOL} volume delete vm3 --yes && "
                               f"lvs --noheadings -o lv_tags vg/vm1")
     tap.check(status == 0 and "#registrants&0#" in text,
               "CAP_SYS_ADMIN is enough to make, snapshot and delete", text)

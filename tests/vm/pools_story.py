@@ -200,7 +200,7 @@ def _stall(box, disk, volume):
               f"{count} {alone} {made}")
     box.note(f"{volume}: longest write {float(made):.0f} ms while a snapshot was made in "
              f"{end - begin} s, {float(alone):.0f} ms before, of {count}")
-    box.ask("volume delete stall")
+    box.ask("volume delete stall --yes")
 
 
 # --- full, and room again ---------------------------------------------------------------------
@@ -248,8 +248,8 @@ def _discard(box, disk):
               f"{before}% {after}%")
     box.note(f"data of the thin pool: {before}%, then {after}%")
     disk.logout()
-    box.refused("volume delete big", "mapped", "a volume that is mapped is not deleted")
-    box.ask("volume delete big --force")
+    box.refused("volume delete big --yes", "mapped", "a volume that is mapped is not deleted")
+    box.ask("volume delete big --yes --force")
 
 
 # --- volumes of guests ------------------------------------------------------------------------
@@ -344,7 +344,7 @@ def _verbs(box, pool):
                       f"sha256sum; rm /tmp/{pool}.img")
     box.check(first in text and str(8 * MIB) in text, f"{pool}: shrunk and exported", text)
     for words in (f"{pool}4 --wipe", f"{pool}3"):
-        box.ask(f"volume delete {words}")
+        box.ask(f"volume delete {words} --yes")
     left = guest.surely("lvs --noheadings -o lv_name vg")
     box.check(not re.search(rf"{pool}[234]\b", left), f"{pool}: deleted they are gone", left)
 
@@ -362,7 +362,7 @@ def _foreign(box):
         uuid = box.ask(f"volume show {pool}-old")["uuid"]
         tags = box.guest.surely(f"lvs --noheadings -o lv_tags vg/{pool}-old")
         box.check(uuid in tags, f"{pool}: one of somebody else is adopted", tags)
-        box.ask(f"volume delete {pool}-old")
+        box.ask(f"volume delete {pool}-old --yes")
 
 
 def _block(box):
@@ -385,11 +385,11 @@ def _block(box):
 
 def _end(box):
     for volume in box.ask("volume list")["volumes"]:
-        box.ask(f"volume delete {volume['volume']} --force")
+        box.ask(f"volume delete {volume['volume']} --yes --force")
     for pool in POOLS:
         rest = box.ask(f"volume list --all --pool {pool}")["volumes"]
         for volume in rest:
-            box.ask(f"volume delete {volume['volume']} --pool {pool}")
+            box.ask(f"volume delete {volume['volume']} --yes --pool {pool}")
         box.ask(f"pool remove {pool}")
     left = box.guest.surely("lvs --noheadings -o lv_name,pool_lv vg")
     box.check(not re.search(r"thick|thin|copy|big| st$", left),
