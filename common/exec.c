@@ -9,10 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define EXEC_SILENCE_MS 200 /* then who watches is asked whether it is to go on */
 
@@ -119,6 +122,46 @@ static int spawn(const char *const *argv, int pipes[2][2], pid_t *pid)
 	return -err;
 }
 
+/* The child's part, on its parent's memory: ended with the thread that waits for it, so that none
+ * goes on writing when kurad was killed. errno of exec, or no return. */
+static int become(const char *const *argv, char **env, int pipes[2][2], pid_t parent)
+{
+	sigset_t none;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	signal(SIGPIPE, SIG_DFL);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || fd < 0 || dup2(fd, 0) < 0 ||
+		dup2(pipes[0][1], 1) < 0 || dup2(pipes[1][1], 2) < 0)
+		return errno ? errno : ECHILD;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execvpe(argv[0], (char *const *)argv, env);
+	return errno;
+}
+
+/* As spawn; the child ends when the process does. No fork: loops have memory that is pinned. */
+static int spawn_tied(const char *const *argv, int pipes[2][2], pid_t *pid)
+{
+	own_free char **env = environment();
+	volatile int err = 0;
+	sigset_t all, before;
+	pid_t parent = getpid();
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	*pid = vfork();
+	if (!*pid) {
+		err = become(argv, env, pipes, parent);
+		_exit(127);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (*pid < 0)
+		return -errno;
+	if (err)
+		(void)waitpid(*pid, NULL, 0);
+	return -err;
+}
+
 static int reap(pid_t pid)
 {
 	int status;
@@ -146,7 +189,7 @@ static int run(const char *const *argv, struct exec_said said[2])
 		}
 		said[i].fd = pipes[i][0];
 	}
-	err = spawn(argv, pipes, &pid);
+	err = said[0].watch ? spawn_tied(argv, pipes, &pid) : spawn(argv, pipes, &pid);
 	close(pipes[0][1]);
 	close(pipes[1][1]);
 	said_all(said, err ? 0 : pid);

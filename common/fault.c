@@ -4,6 +4,8 @@
  */
 #include "common/fault.h"
 
+#include "common/log.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,7 +19,8 @@ static const char *const fault_names[] = {
 #undef FAULT
 };
 
-static int fault_armed = -1; /* enum fault_id, -1: none */
+static int fault_armed = -1; /* enum fault_id, FAULT_COUNT: any; -1: none */
+static bool fault_told;      /* each visit is a line of the log */
 static bool fault_fails;
 static unsigned fault_left; /* visits until it happens */
 static unsigned fault_seen[FAULT_COUNT];
@@ -35,7 +38,10 @@ unsigned fault_visits(enum fault_id id)
 int fault_point(enum fault_id id)
 {
 	__atomic_fetch_add(&fault_seen[id], 1, __ATOMIC_RELAXED);
-	if ((int)id != fault_armed || --fault_left)
+	if (fault_told)
+		log_info("fault point", "name=%s", fault_names[id]);
+	if (((int)id != fault_armed && fault_armed != FAULT_COUNT) ||
+		__atomic_sub_fetch(&fault_left, 1, __ATOMIC_RELAXED))
 		return 0;
 	fault_armed = -1;
 	if (fault_fails)
@@ -43,6 +49,18 @@ int fault_point(enum fault_id id)
 	kill(getpid(), SIGKILL);
 	for (;;)
 		pause();
+}
+
+/* Which place a name of `len` bytes is; -1: none. */
+static int fault_find(const char *text, size_t len)
+{
+	if (len == 3 && !strncmp(text, "any", 3))
+		return FAULT_COUNT;
+	for (int i = 0; i < FAULT_COUNT; i++) {
+		if (strlen(fault_names[i]) == len && !strncmp(fault_names[i], text, len))
+			return i;
+	}
+	return -1;
 }
 
 int fault_arm(const char *text)
@@ -54,7 +72,8 @@ int fault_arm(const char *text)
 
 	fault_armed = -1;
 	memset(fault_seen, 0, sizeof fault_seen);
-	if (!text)
+	fault_told = text && !strcmp(text, "log");
+	if (!text || fault_told)
 		return 0;
 	rest += fails ? 5 : 0;
 	if (*rest == ':') {
@@ -63,15 +82,10 @@ int fault_arm(const char *text)
 		nth = strtoul(rest + 1, &end, 10);
 		rest = end;
 	}
-	if (*rest || !nth)
+	if (*rest || !nth || (fault_find(text, len) == FAULT_COUNT && fails))
 		return -EINVAL;
-	for (int i = 0; i < FAULT_COUNT; i++) {
-		if (strlen(fault_names[i]) != len || strncmp(fault_names[i], text, len) != 0)
-			continue;
-		fault_fails = fails;
-		fault_left = (unsigned)nth;
-		fault_armed = i;
-		return 0;
-	}
-	return -EINVAL;
+	fault_fails = fails;
+	fault_left = (unsigned)nth;
+	fault_armed = fault_find(text, len);
+	return fault_armed < 0 ? -EINVAL : 0;
 }

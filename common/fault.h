@@ -4,7 +4,8 @@
  * step fail. Nothing happens there unless KURA_FAULT arms one.
  *
  * KURA_FAULT is "NAME", which kills the process as kill -9 would when it gets there, "NAME=fail",
- * which makes the place return -EIO, and either with ":N" behind it for the Nth visit only.
+ * which makes the place return -EIO, and either with ":N" behind it for the Nth visit only. "any:N"
+ * kills at the Nth visit of whatever place; "log" writes a line to the log at each visit.
  */
 #ifndef KURA_COMMON_FAULT_H
 #define KURA_COMMON_FAULT_H

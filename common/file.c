@@ -2,8 +2,10 @@
 /* The one place that knows in which order a file must be written, synced and renamed. */
 #include "common/file.h"
 
+#include "common/fault.h"
 #include "common/own.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,13 +30,16 @@ static int fill(int fd, const char *data, size_t len)
 int file_write(const char *path, const void *data, size_t len, mode_t mode)
 {
 	own_fd int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	int err;
 
 	if (fd < 0)
 		return -errno;
 	/* One that was left behind keeps its mode otherwise. */
 	if (fchmod(fd, mode))
 		return -errno;
-	return fill(fd, data, len);
+	err = fill(fd, data, len);
+	(void)fault_point(FAULT_file_written);
+	return err;
 }
 
 int file_replace(const char *path, const void *data, size_t len, mode_t mode)
@@ -48,7 +53,10 @@ int file_replace(const char *path, const void *data, size_t len, mode_t mode)
 		unlink(beside);
 		return err;
 	}
-	return file_sync_folder(path);
+	(void)fault_point(FAULT_file_renamed);
+	err = file_sync_folder(path);
+	(void)fault_point(FAULT_file_replaced);
+	return err;
 }
 
 int file_sync_folder(const char *path)
@@ -63,6 +71,22 @@ int file_sync_folder(const char *path)
 	if (fd < 0)
 		return -errno;
 	return fsync(fd) ? -errno : 0;
+}
+
+void file_sweep(const char *folder)
+{
+	static const char end[] = ".tmp";
+	DIR *dir = opendir(folder);
+	const struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		size_t len = strlen(e->d_name);
+
+		if (len > strlen(end) && !strcmp(e->d_name + len - strlen(end), end))
+			(void)unlinkat(dirfd(dir), e->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 int file_make_folder(const char *path)

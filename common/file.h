@@ -18,6 +18,10 @@ int file_write(const char *path, const void *data, size_t len, mode_t mode);
  * of them, and on 0 this lasts. */
 int file_replace(const char *path, const void *data, size_t len, mode_t mode);
 
+/* Removes what a file_replace that was cut short has left in a folder: every name that ends in
+ * .tmp. Only for folders where nothing else is called so. */
+void file_sweep(const char *folder);
+
 /* Makes what happened to names in the folder of `path` last. */
 int file_sync_folder(const char *path);
 

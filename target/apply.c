@@ -5,6 +5,7 @@
  */
 #include "target/apply.h"
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/own.h"
 #include "config/object.h"
@@ -441,10 +442,12 @@ static void commit(struct apply *a, struct listen_set *fresh)
 
 	open_portals(a, fresh);
 	resize_all(a);
+	(void)fault_point(FAULT_apply_resized);
 	limit_all(a);
 	pools_follow(a->srv->storage.pools, a->next);
 	cat = make_catalogue(a);
 	old = publish(a, cat);
+	(void)fault_point(FAULT_apply_published);
 	end_sessions(a, cat);
 	iscsi_catalogue_put(cat);
 	if (storage_sweep(&a->srv->storage, a->next, a->report->why))
@@ -452,6 +455,7 @@ static void commit(struct apply *a, struct listen_set *fresh)
 	else
 		pools_sweep(a->srv->storage.pools, a->next);
 	close_portals(a);
+	(void)fault_point(FAULT_apply_swept);
 	server_tell_isns(a->srv);
 	mark_done(a->report);
 	cfg_free(old);
@@ -478,8 +482,10 @@ static int carry_out(struct apply *a)
 		err = plan(a);
 	if (err || (a->flags & APPLY_DRY_RUN))
 		return err;
+	(void)fault_point(FAULT_apply_planned);
 	fresh = own_calloc(1, sizeof *fresh);
 	err = prepare(a, fresh);
+	(void)fault_point(FAULT_apply_ready);
 	if (err)
 		undo(a, fresh);
 	else

@@ -4,6 +4,7 @@
  */
 #include "target/doing.h"
 
+#include "common/fault.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
@@ -16,7 +17,7 @@
 
 #define DOING_MAX 8192u /* bytes of a note */
 
-static const char *const kinds[] = { "make", "delete", "rename", "export" };
+static const char *const kinds[] = { "make", "delete", "rename", "export", "folder" };
 
 static char *folder_of(const char *state_dir)
 {
@@ -29,10 +30,10 @@ int doing_begin(const char *state_dir, const struct doing *d)
 {
 	own_free char *folder = folder_of(state_dir);
 	own_free char *path = own_printf("%s/%s", folder, d->volume);
-	own_free char *text = own_printf("verb %s\npool %s\n%s%s%s%s%s%s%s", kinds[d->kind],
-		d->pool, d->to ? "to " : "", d->to ? d->to : "", d->to ? "\n" : "",
-		d->file ? "file " : "", d->file ? d->file : "", d->file ? "\n" : "",
-		d->wipe ? "wipe yes\n" : "");
+	own_free char *text = own_printf("verb %s\nvolume %s\npool %s\n%s%s%s%s%s%s%s",
+		kinds[d->kind], d->volume, d->pool, d->to ? "to " : "", d->to ? d->to : "",
+		d->to ? "\n" : "", d->file ? "file " : "", d->file ? d->file : "",
+		d->file ? "\n" : "", d->wipe ? "wipe yes\n" : "");
 	int err = file_make_folder(folder);
 
 	if (err)
@@ -40,6 +41,14 @@ int doing_begin(const char *state_dir, const struct doing *d)
 	if (!access(path, F_OK))
 		return -EBUSY;
 	return file_replace(path, text, strlen(text), 0600);
+}
+
+bool doing_is(const char *state_dir, const char *volume)
+{
+	own_free char *folder = folder_of(state_dir);
+	own_free char *path = own_printf("%s/%s", folder, volume);
+
+	return !access(path, F_OK);
 }
 
 void doing_end(const char *state_dir, const char *volume)
@@ -50,6 +59,7 @@ void doing_end(const char *state_dir, const char *volume)
 	if (unlink(path) || file_sync_folder(path))
 		log_error("a note of what was begun is not removed", "path=%s error=\"%s\"", path,
 			strerror(errno));
+	(void)fault_point(FAULT_verb_unnoted);
 }
 
 /* ---- reading ---- */
@@ -83,15 +93,26 @@ static void note_fini(struct note *n)
 	free(n->wipe);
 }
 
+static bool is_temporary(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 4 && !strcmp(name + len - 4, ".tmp");
+}
+
+/* -ESTALE: it is no note, but the remains of one that was being written. */
 static int note_read(struct note *n, const char *folder, const char *volume)
 {
 	own_free char *path = own_printf("%s/%s", folder, volume);
 	size_t len;
 	int err = 0;
-	own_free char *text = file_read(path, DOING_MAX, &len, &err);
+	own_free char *text = file_read(path, DOING_MAX, &len, &err), *named = NULL;
 
 	if (!text)
 		return err;
+	named = value_of(text, "volume");
+	if (named ? strcmp(named, volume) != 0 : is_temporary(volume))
+		return -ESTALE;
 	n->verb = value_of(text, "verb");
 	n->pool = value_of(text, "pool");
 	n->to = value_of(text, "to");
@@ -146,6 +167,8 @@ static int settle(struct pool *pool, const struct config *cfg, const struct doin
 		return named ? 0 : drop(pool, d->volume, d->wipe, why);
 	case DOING_RENAME:
 		return named ? call_back(pool, d, why) : 0;
+	case DOING_FOLDER:
+		return 0;
 	case DOING_EXPORT:
 		if (d->file && unlink(d->file) && errno != ENOENT) {
 			snprintf(why, POOL_WHY_LEN, "%.200s: %s", d->file, strerror(errno));
@@ -156,6 +179,23 @@ static int settle(struct pool *pool, const struct config *cfg, const struct doin
 	return -EBADMSG;
 }
 
+static bool has_pool(const struct config *cfg, const char *pool)
+{
+	for (unsigned i = 0; i < cfg->pool_count; i++) {
+		if (!strcmp(cfg->pools[i].name, pool))
+			return true;
+	}
+	return false;
+}
+
+/* The directory that was made for a pool which is none. */
+static void recover_folder(const char *state_dir, const struct config *cfg, const struct doing *d)
+{
+	if (!has_pool(cfg, d->pool) && d->file)
+		(void)rmdir(d->file); /* gone, or it has something in it */
+	doing_end(state_dir, d->volume);
+}
+
 static void recover_one(const char *state_dir, const struct config *cfg, struct pools *pools,
 	const char *folder, const char *volume)
 {
@@ -164,6 +204,14 @@ static void recover_one(const char *state_dir, const struct config *cfg, struct 
 	struct pool *pool = NULL;
 	int err = note_read(&n, folder, volume);
 
+	if (err == -ESTALE) {
+		doing_end(state_dir, volume);
+		return;
+	}
+	if (!err && n.d.kind == DOING_FOLDER) {
+		recover_folder(state_dir, cfg, &n.d);
+		return;
+	}
 	if (err)
 		snprintf(why, sizeof why, "its note cannot be read: %s", strerror(-err));
 	else if (!(pool = pools_get(pools, n.pool)))
@@ -188,7 +236,7 @@ void doing_recover(const char *state_dir, const struct config *cfg, struct pools
 	const struct dirent *e;
 
 	while (dir && (e = readdir(dir))) {
-		if (*e->d_name != '.' && !strstr(e->d_name, ".tmp"))
+		if (*e->d_name != '.')
 			recover_one(state_dir, cfg, pools, folder, e->d_name);
 	}
 	if (dir)

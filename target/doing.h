@@ -17,12 +17,15 @@ enum doing_kind {
 	DOING_DELETE, /* the configuration names `volume` no more, then the pool loses it */
 	DOING_RENAME, /* the pool calls `volume` `to`, then the configuration does */
 	DOING_EXPORT, /* `file` is half written; `to`, if any, is a snapshot that helps */
+	DOING_FOLDER, /* `file` is made, then the configuration names `pool` */
 };
+
+#define DOING_FOLDER_NOTE ":folder" /* no volume is called so */
 
 /* All strings are borrowed. */
 struct doing {
 	enum doing_kind kind;
-	const char *volume; /* the note is called so */
+	const char *volume; /* the note is called so; FOLDER: DOING_FOLDER_NOTE */
 	const char *pool;
 	const char *to;   /* or NULL */
 	const char *file; /* or NULL */
@@ -32,6 +35,9 @@ struct doing {
 /* Writes the note, lasting. 0, or -errno: -EBUSY when there is one for that volume. One thread at a
  * time. */
 int doing_begin(const char *state_dir, const struct doing *doing);
+
+/* Whether there is a note of `volume`. Any thread. */
+bool doing_is(const char *state_dir, const char *volume);
 
 /* All is done, or undone. */
 void doing_end(const char *state_dir, const char *volume);

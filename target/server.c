@@ -5,6 +5,7 @@
  */
 #include "target/server.h"
 
+#include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
 #include "kura_config.h"
@@ -103,6 +104,19 @@ static int open_sockets(struct server *srv, char *why)
 	return err ? fail(why, err, "portal %s", text) : 0;
 }
 
+/* What was being written when an earlier run died has no meaning. */
+static void sweep(const char *state_dir)
+{
+	static const char *const folders[] = { "volumes", "units" };
+
+	file_sweep(state_dir);
+	for (unsigned i = 0; i < own_array_len(folders); i++) {
+		own_free char *folder = own_printf("%s/%s", state_dir, folders[i]);
+
+		file_sweep(folder);
+	}
+}
+
 static int open_storage(struct server *srv, const char *state_dir, char *why)
 {
 	char text[STORAGE_WHY_LEN] = "";
@@ -114,6 +128,7 @@ static int open_storage(struct server *srv, const char *state_dir, char *why)
 		if (err)
 			return fail(why, err, "%s", text);
 	}
+	sweep(state_dir);
 	doing_recover(state_dir, srv->cfg, srv->storage.pools);
 	for (unsigned i = 0; i < srv->cfg->volume_count; i++) {
 		if (!storage_volume_open(&srv->storage, &srv->cfg->volumes[i], text))

@@ -92,6 +92,7 @@ static struct vol *open_volume(
 		.physical_block_size = v->physical_block_size,
 		.cache = cache_of(v),
 		.readonly = v->readonly,
+		.patient = !s->running,
 		.uuid = v->uuid,
 		.layers = layers,
 		.layer_count = v->layer_count + 1,

@@ -80,6 +80,19 @@ static void broken(struct reply *reply, const char *what)
 	reply->why = own_printf("kurad %s; see its log (journalctl -u kurad)", what);
 }
 
+/* Whether it was done is known to nobody; every verb can be said again. */
+static void unanswered(struct reply *reply, const struct rpc_verb *verb)
+{
+	if (verb->class == RPC_LOOK) {
+		broken(reply, "closed the connection before it answered");
+		return;
+	}
+	reply->exit = RPC_NO_DAEMON;
+	reply->why = own_printf("kurad ended before it answered: \"%s\" may or may not have been "
+				"done; when kurad runs again, look, or say it again",
+		verb->words);
+}
+
 static void take_answer(struct reply *reply, const struct jval *answer)
 {
 	const struct jval *result = jval_get(answer, "result");
@@ -141,7 +154,7 @@ void client_call(struct client *c, const struct rpc_verb *verb, const struct jva
 	(void)line_send(c->fd, text, strlen(text));
 	line = receive_line(c);
 	if (!line) {
-		broken(reply, "closed the connection before it answered");
+		unanswered(reply, verb);
 		return;
 	}
 	answer = jval_parse(line, strlen(line), why, sizeof why);

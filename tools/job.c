@@ -111,6 +111,14 @@ void job_wait(struct client *c, unsigned number, FILE *f, struct reply *reply)
 	jval_free(params);
 	if (looks && isatty(fileno(f)))
 		fputs("\r\033[K", f);
+	if (reply->exit == RPC_NO_DAEMON) {
+		free(reply->why);
+		reply->why =
+			own_printf("kurad ended while job %u was under way, which may or may not "
+				   "have been done; when kurad runs again, look, or say it "
+				   "again",
+				number);
+	}
 	if (reply->exit != RPC_DONE)
 		return;
 	if (!is_running(reply)) {

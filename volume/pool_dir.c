@@ -401,8 +401,8 @@ static int dir_commit(struct pool *pool, const char *name, const struct pool_why
 static int dir_adopt(struct pool *pool, const char *name, const struct meta_record *record,
 	const struct pool_why *why)
 {
-	struct entry e = record_of(name);
-	own_free char *path = full(pool, e.text);
+	struct entry e = record_of(name), half = half_record(name);
+	own_free char *path = full(pool, e.text), *beside = full(pool, half.text);
 	struct stat st;
 	int err = file_stat(pool, name, &st);
 
@@ -415,7 +415,11 @@ static int dir_adopt(struct pool *pool, const char *name, const struct meta_reco
 			"%s: there is something in the place of its record that is none; move that "
 			"away",
 			path);
-	err = meta_record_write(path, record);
+	err = meta_record_write(beside, record);
+	if (!err)
+		err = move(pool, half.text, e.text);
+	if (!err)
+		err = dir_sync(pool);
 	return err ? dir_refuse(pool, name, "write its record", err, why) : 0;
 }
 

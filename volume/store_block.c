@@ -44,6 +44,7 @@ static int refuse_open(struct vol_setup *setup, int err)
 static int block_find(struct block_part *b, struct vol_setup *setup)
 {
 	const struct vol_conf *conf = setup->conf;
+	unsigned waited = 0;
 	struct stat st;
 
 	if (stat(conf->path, &st))
@@ -52,8 +53,10 @@ static int block_find(struct block_part *b, struct vol_setup *setup)
 		return vol_refuse(setup, -EINVAL,
 			"%s: this is not a block device; for a file use store = \"file\"",
 			conf->path);
-	b->fd.fd = open(
-		conf->path, (conf->readonly ? O_RDONLY : O_RDWR) | O_EXCL | O_DIRECT | O_CLOEXEC);
+	do
+		b->fd.fd = open(conf->path,
+			(conf->readonly ? O_RDONLY : O_RDWR) | O_EXCL | O_DIRECT | O_CLOEXEC);
+	while (b->fd.fd < 0 && errno == EBUSY && fd_wait(setup, &waited));
 	return b->fd.fd < 0 ? refuse_open(setup, errno) : 0;
 }
 

@@ -16,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <time.h>
+
+#define WAIT_PAUSE_MS 10
+#define WAIT_PAUSES   200
 
 #define BOUNCE_MAX (1u << 20) /* bytes of a copy; longer requests go in pieces */
 
@@ -281,4 +285,16 @@ bool fd_sys_says(dev_t dev, const char *name, const char *text)
 	char found[64];
 
 	return sys_read(dev, name, found) && !strncmp(found, text, strlen(text));
+}
+
+/* ---- what is still held ---- */
+
+bool fd_wait(const struct vol_setup *setup, unsigned *waited)
+{
+	const struct timespec pause = { .tv_nsec = WAIT_PAUSE_MS * 1000000L };
+
+	if (!setup->conf->patient || (*waited)++ >= WAIT_PAUSES)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
 }

@@ -44,6 +44,12 @@ void fd_submit(struct vol_chan *chan, struct vol_io *io);
 void fd_fallocate(struct vol_chan *chan, struct vol_io *io, int mode,
 	void (*done)(struct loop_io *lio, int res));
 
+/* To be called when a file or device is held by somebody, with a count that begins at 0: the rings
+ * of a killed process are taken down in the background and hold what they had for some
+ * milliseconds. True: it was worth waiting, try again; errno stays what it is else. Blocks, if
+ * conf->patient. */
+bool fd_wait(const struct vol_setup *setup, unsigned *waited);
+
 /* A number that sysfs tells of the block device `dev`, as "queue/rotational", or `otherwise`. Of a
  * partition first, then of its disk. Blocks. */
 uint64_t fd_sys_number(dev_t dev, const char *name, uint64_t otherwise);

@@ -127,8 +127,13 @@ static int refuse_held(const struct file_part *f, struct vol_setup *setup)
 static int file_lock(struct file_part *f, struct vol_setup *setup)
 {
 	struct flock lock = { .l_type = f->readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	unsigned waited = 0;
+	int rc;
 
-	if (fcntl(f->fd.fd, F_OFD_SETLK, &lock) == 0)
+	do
+		rc = fcntl(f->fd.fd, F_OFD_SETLK, &lock);
+	while (rc && (errno == EAGAIN || errno == EACCES) && fd_wait(setup, &waited));
+	if (!rc)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
 		return refuse_held(f, setup);

@@ -44,6 +44,7 @@ struct vol_conf {
 					 block_size */
 	enum vol_cache cache;         /* file only; block is always direct */
 	bool readonly;                /* opened for reading only */
+	bool patient; /* waits for what a process that was killed still holds, up to two seconds */
 	const char *uuid; /* identity given by hand ("8-4-4-4-12" hex), or NULL: recorded or made */
 	const struct vol_layer_conf *layers; /* from top to bottom */
 	unsigned layer_count;

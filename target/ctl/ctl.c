@@ -5,6 +5,7 @@
  */
 #include "target/ctl/ctl.h"
 
+#include "common/fault.h"
 #include "common/list.h"
 #include "common/own.h"
 #include "rpc/line.h"
@@ -52,7 +53,12 @@ static bool client_answer(struct client *c, const char *text, size_t len)
 {
 	char *reply own_free = ctl_answer(&c->asker, text, len);
 
-	return !reply || (line_send(c->fd, reply, strlen(reply)) && line_send(c->fd, "\n", 1));
+	bool sent;
+
+	sent = !reply || (line_send(c->fd, reply, strlen(reply)) && line_send(c->fd, "\n", 1));
+	if (c->asker.changed)
+		(void)fault_point(FAULT_verb_answered);
+	return sent;
 }
 
 /* Answers the requests that are whole; false: the client shall go. */

@@ -38,6 +38,7 @@ struct ctl_asker {
 	pthread_mutex_t *change; /* held while a verb changes something */
 	const bool *ending;      /* kurad ends: nobody shall wait long; atomic */
 	bool may_change;
+	bool changed; /* the last request was for a change */
 	uid_t uid;
 	const char *control; /* the path of the socket */
 };

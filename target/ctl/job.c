@@ -2,6 +2,7 @@
 /* The table of jobs under one lock; a job's thread takes it only to tell how far it is. */
 #include "target/ctl/job.h"
 
+#include "common/fault.h"
 #include "common/list.h"
 #include "common/log.h"
 #include "common/own.h"
@@ -96,6 +97,7 @@ static void *job_run(void *arg)
 
 	pthread_setname_np(pthread_self(), "kura-job");
 	ctl_verb_runs[call->verb->id](call);
+	(void)fault_point(FAULT_job_done);
 	pthread_mutex_lock(&job->jobs->lock);
 	job->state = call->exit == RPC_DONE ? JOB_DONE : job->cancel ? JOB_CANCELLED : JOB_FAILED;
 	pthread_mutex_unlock(&job->jobs->lock);

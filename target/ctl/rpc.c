@@ -6,6 +6,7 @@
  */
 #include "target/ctl/ctl.h"
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/own.h"
 #include "target/ctl/job.h"
@@ -69,6 +70,7 @@ static void start_job(struct ctl_call *call)
 {
 	unsigned number = ctl_job_start(call->jobs, call);
 
+	(void)fault_point(FAULT_job_begun);
 	if (number)
 		jval_set_number(call->result, "job", number);
 	else
@@ -90,6 +92,8 @@ static void run(struct ctl_call *call)
 	ctl_verb_runs[call->verb->id](call);
 	if (change)
 		pthread_mutex_unlock(call->change);
+	if (change)
+		(void)fault_point(FAULT_verb_done);
 }
 
 /* Takes what the call has found. */
@@ -122,6 +126,7 @@ static struct jval *call_verb(struct ctl_asker *asker, const struct jval *reques
 		.control = asker->control,
 	};
 
+	asker->changed = verb->class != RPC_LOOK;
 	if (rpc_check(verb, call.params, call.why))
 		return refusal(id, RPC_INVALID_PARAMS, call.why, usage_data());
 	call.result = jval_object();

@@ -338,8 +338,10 @@ static bool write_image(struct ctl_call *call, struct source *s)
 	if (err || convert(call, argv, s->v.is.size))
 		return false;
 	err = sync_file(s->part);
+	(void)fault_point(FAULT_verb_image_written);
 	if (!err && rename(s->part, ctl_text(call, "file")))
 		err = -errno;
+	(void)fault_point(FAULT_verb_image_placed);
 	if (err)
 		ctl_fail(call, RPC_REFUSED, "%.300s: %s", ctl_text(call, "file"), strerror(-err));
 	return !err;

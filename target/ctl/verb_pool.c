@@ -2,6 +2,7 @@
 /* Pools: where volumes are made. */
 #include "target/ctl/verbs.h"
 
+#include "common/fault.h"
 #include "common/own.h"
 #include "target/ctl/volumes.h"
 
@@ -68,18 +69,26 @@ static const struct cfg_pool *add_entry(struct ctl_call *call, struct config *cf
 	return NULL;
 }
 
-/* A directory that is not there yet is made. Its path, owned, when it was; *ok false after
- * ctl_fail. */
+/* A directory that is not there yet is made, and noted. Its path, owned, when it was; *ok false
+ * after ctl_fail. */
 static char *make_folder(struct ctl_call *call, const struct cfg_pool *p, bool *ok)
 {
+	const struct doing doing = { DOING_FOLDER, DOING_FOLDER_NOTE, p->name, NULL, p->path,
+		false };
+
 	*ok = true;
-	if (strcmp(p->kind, "dir") != 0 || !p->path)
+	if (strcmp(p->kind, "dir") != 0 || !p->path || !access(p->path, F_OK))
 		return NULL;
-	if (!mkdir(p->path, 0700))
-		return own_strdup(p->path);
-	*ok = errno == EEXIST;
+	*ok = ctl_note(call, &doing);
 	if (!*ok)
-		ctl_fail(call, RPC_REFUSED, "%.300s: cannot be made: %s", p->path, strerror(errno));
+		return NULL;
+	if (!mkdir(p->path, 0700)) {
+		(void)fault_point(FAULT_verb_folder_made);
+		return own_strdup(p->path);
+	}
+	*ok = false;
+	ctl_fail(call, RPC_REFUSED, "%.300s: cannot be made: %s", p->path, strerror(errno));
+	doing_end(server_state_dir(call->srv), DOING_FOLDER_NOTE);
 	return NULL;
 }
 
@@ -98,6 +107,8 @@ void verb_pool_add(struct ctl_call *call)
 		answer(call, true);
 	else if (made)
 		(void)rmdir(made);
+	if (made)
+		doing_end(server_state_dir(call->srv), DOING_FOLDER_NOTE);
 }
 
 /* ---- importing ---- */
@@ -149,6 +160,7 @@ void verb_pool_import(struct ctl_call *call)
 		cfg_free(cfg);
 		return;
 	}
+	(void)fault_point(FAULT_verb_pool_open);
 	pool = server_pool(call->srv, ctl_text(call, "pool"));
 	taken = take_over(call, cfg, pool);
 	server_pool_put(call->srv, pool);

@@ -203,7 +203,8 @@ static bool may_rename(struct ctl_call *call, struct config *cfg, const struct c
 		ctl_fail(call, RPC_EXISTS, "volume \"%s\": there is one", to);
 		return false;
 	}
-	return (!v->cfg || ctl_may_change(call, cfg, &v->cfg->where, "volume", v->is.name)) &&
+	return ctl_is_idle(call, to) &&
+	       (!v->cfg || ctl_may_change(call, cfg, &v->cfg->where, "volume", v->is.name)) &&
 	       ctl_is_free(call, cfg, v->is.name, "lun remove first");
 }
 

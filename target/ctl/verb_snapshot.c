@@ -80,7 +80,8 @@ void verb_volume_snapshot(struct ctl_call *call)
 	uint64_t micros = 0;
 	int err = 0;
 
-	if (is_free_name(call, cfg, snap) && ctl_volume_get(call, cfg, name, &v)) {
+	if (is_free_name(call, cfg, snap) && ctl_is_idle(call, snap) &&
+		ctl_volume_get(call, cfg, name, &v)) {
 		err = ctl_snapshot(call, v.pool, name, snap, &micros, why);
 		ctl_volume_fini(call, &v);
 	}

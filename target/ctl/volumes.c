@@ -257,21 +257,48 @@ bool ctl_is_written(const struct config *cfg, const struct ctl_volume *v)
 
 /* ---- steps ---- */
 
+/* What a note says is to be made may be there under no configuration: forgotten, a snapshot. It
+ * would be taken for remains after a crash. */
+static bool is_new(struct ctl_call *call, const struct doing *doing)
+{
+	const char *made = doing->kind == DOING_MAKE     ? doing->volume
+			   : doing->kind == DOING_EXPORT ? doing->to
+							 : NULL;
+	struct pool *pool = made ? server_pool(call->srv, doing->pool) : NULL;
+	struct pool_volume is;
+	bool there = pool && !pool_find(pool, made, &is, NULL, 0);
+
+	server_pool_put(call->srv, pool);
+	if (there)
+		ctl_fail(call, RPC_EXISTS,
+			"pool \"%s\": there is a volume \"%s\" already; kura volume %s %s",
+			doing->pool, made, doing->to ? "rename" : "adopt", made);
+	return !there;
+}
+
+bool ctl_is_idle(struct ctl_call *call, const char *name)
+{
+	if (!doing_is(server_state_dir(call->srv), name))
+		return true;
+	ctl_fail(call, RPC_BUSY,
+		"volume \"%s\": something else is done to it; kura job list says what", name);
+	return false;
+}
+
 bool ctl_note(struct ctl_call *call, const struct doing *doing)
 {
-	int err = doing_begin(server_state_dir(call->srv), doing);
+	int err;
+
+	if (!ctl_is_idle(call, doing->volume) || !is_new(call, doing))
+		return false;
+	err = doing_begin(server_state_dir(call->srv), doing);
 
 	if (!err && !fault_point(FAULT_verb_noted))
 		return true;
 	if (!err)
 		doing_end(server_state_dir(call->srv), doing->volume);
-	if (err == -EBUSY)
-		ctl_fail(call, RPC_BUSY,
-			"volume \"%s\": something else is done to it; kura job list says what",
-			doing->volume);
-	else
-		ctl_fail(call, RPC_REFUSED, "%s: cannot be written to: %s",
-			server_state_dir(call->srv), err ? strerror(-err) : "fault verb_noted");
+	ctl_fail(call, RPC_REFUSED, "%s: cannot be written to: %s", server_state_dir(call->srv),
+		err ? strerror(-err) : "fault verb_noted");
 	return false;
 }
 

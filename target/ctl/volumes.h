@@ -57,7 +57,12 @@ char *ctl_limit_text(const struct cfg_limit *limit);
 
 /* ---- steps ---- */
 
-/* Writes the note of what begins; false after ctl_fail. In a CHANGE. */
+/* Whether no verb is at work on what is, or is to be, called so; false after ctl_fail. In a CHANGE.
+ */
+bool ctl_is_idle(struct ctl_call *call, const char *name);
+
+/* Writes the note of what begins; false after ctl_fail: also when what it is to make is there. In a
+ * CHANGE. */
 bool ctl_note(struct ctl_call *call, const struct doing *doing);
 
 /*

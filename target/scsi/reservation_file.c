@@ -248,8 +248,11 @@ struct res_state *res_file_load(
 	const char *path, const uint8_t uuid[VOL_UUID_LEN], uint64_t *serial, int *err)
 {
 	own_free char *old = own_printf("%s.old", path);
+	own_free char *beside = own_printf("%s.new", path);
 	struct res_state *s = NULL;
 	int first = load_one(path, uuid, serial, &s), second;
+
+	(void)unlink(beside); /* one that was being written counts for nothing */
 
 	*err = 0;
 	if (!first)
