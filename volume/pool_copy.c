@@ -153,6 +153,16 @@ static bool is_file(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* Whether it has less space than bytes, and the filesystem does not say where (NFS before 4.2): who
+ * looks at the bytes finds out, copy_file_range would write the zeroes. */
+static bool hides_holes(int fd, uint64_t size)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (uint64_t)st.st_blocks * 512 < size &&
+	       lseek(fd, 0, SEEK_HOLE) >= (off_t)size;
+}
+
 int pool_copy(const char *from, const char *to, uint64_t size, bool zeroed,
 	const struct pool_progress *progress, const struct pool_why *why)
 {
@@ -166,7 +176,7 @@ int pool_copy(const char *from, const char *to, uint64_t size, bool zeroed,
 		return pool_refuse(why, -errno, "%s: cannot be opened for a copy: %s",
 			in < 0 ? from : to, strerror(errno));
 	buf = c.buf = own_calloc(1, COPY_PIECE);
-	c.files = is_file(in) && is_file(out);
+	c.files = is_file(in) && is_file(out) && !hides_holes(in, size);
 	err = copy_run(&c);
 	if (err == -ECANCELED)
 		return pool_refuse(why, err, "%s: the copy was cancelled", from);

@@ -7,6 +7,7 @@
  *   .kura:half:NAME       a half made disk     .kura:half:NAME.kura  its record
  *   .kura:gone:NAME       a deleted disk       .kura:wipe:NAME       one to be wiped first
  *   .kura:swap:NAME       the copy of a snapshot that will replace NAME
+ *   .kura:temp:a          a file that tells what the filesystem can
  *   .kura:move:NAME:TO    an empty file: NAME is being called TO
  *   .kura:grow:NAME       an empty file: NAME is getting space behind its end
  *
@@ -501,14 +502,27 @@ static int trim_end(int fd)
 	return fstat(fd, &st) || ftruncate(fd, st.st_size) ? -errno : 0;
 }
 
-/* The space first, behind the end, where nobody sees it; the size is what happens. */
+/* The space first, behind the end, where nobody sees it; NFS takes it with the size in one. */
+static int take_room(int fd, uint64_t from, uint64_t to)
+{
+	int err = reserve(fd, FALLOC_FL_KEEP_SIZE, from, to);
+
+	if (err != -EOPNOTSUPP)
+		return err;
+	err = reserve(fd, 0, from, to);
+	if (err && ftruncate(fd, (off_t)from)) /* the end may have moved */
+		return -errno;
+	return err;
+}
+
+/* The size is what happens. */
 static int grow_thick(struct pool *pool, const char *name, int fd, uint64_t from, uint64_t to)
 {
 	struct entry intent = entry_of("grow", name);
 	int err = intent_set(pool, intent.text);
 
 	if (!err)
-		err = reserve(fd, FALLOC_FL_KEEP_SIZE, from, to);
+		err = take_room(fd, from, to);
 	if (!err)
 		err = fault_point(FAULT_pool_room_taken);
 	if (!err && ftruncate(fd, (off_t)to))
@@ -669,10 +683,10 @@ static int recover_entry(struct pool *pool, const char *kind, const char *rest)
 		return recover_move(pool, rest);
 	if (!strncmp(kind, "grow:", 5))
 		return recover_grow(pool, rest);
-	if (!strncmp(kind, "swap:", 5)) {
-		struct entry swap = entry_of("swap", rest);
+	if (!strncmp(kind, "swap:", 5) || !strncmp(kind, "temp:", 5)) {
+		struct entry e = entry_of(*kind == 's' ? "swap" : "temp", rest);
 
-		return drop(pool, swap.text);
+		return drop(pool, e.text);
 	}
 	return 0;
 }
@@ -710,15 +724,30 @@ static int dir_recover(struct pool *pool, const struct pool_why *why)
 
 /* ---- open ---- */
 
-/* Two files that nobody sees tell whether bytes can be shared, and holes punched. */
+/* A file that nobody sees; filesystems without such (NFS) get one whose name is taken away. */
+static int open_unseen(const struct pool *pool, const char *name)
+{
+	struct entry e = entry_of("temp", name);
+	int fd = openat(dir_fd(pool), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		return fd;
+	fd = openat(
+		dir_fd(pool), e.text, O_CREAT | O_TRUNC | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		(void)drop(pool, e.text);
+	return fd;
+}
+
+/* Two files tell whether bytes can be shared, and holes punched. */
 static uint32_t probe(const struct pool *pool)
 {
-	own_fd int a = openat(dir_fd(pool), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	own_fd int b = openat(dir_fd(pool), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	own_fd int a = open_unseen(pool, "a");
+	own_fd int b = open_unseen(pool, "b");
 	uint32_t caps = POOL_CAN_MAKE | POOL_CAN_THIN | POOL_CAN_GROW | POOL_CAN_SHRINK;
 
 	if (a < 0 || b < 0)
-		return caps; /* NFS has none: neither has it reflinks there */
+		return caps;
 	if (fallocate(a, 0, 0, 8192) == 0)
 		caps |= POOL_CAN_THICK;
 	if (fallocate(a, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0)

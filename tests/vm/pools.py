@@ -34,8 +34,10 @@ OURS = [os.path.join(TREE, name) for name in
          "tests/store/poolctl")]
 KIT = linux.Kit(
     "pools",
-    linux.TOOLS + ["lvm2", "dmsetup", "thin-provisioning-tools", "xfsprogs", "btrfs-progs"],
-    linux.MODULES + ["virtio_blk", "dm_mod", "dm_thin_pool", "dm_snapshot", "xfs", "btrfs"],
+    linux.TOOLS + ["lvm2", "dmsetup", "thin-provisioning-tools", "xfsprogs", "btrfs-progs",
+                   "nfs-kernel-server", "nfs-common"],
+    linux.MODULES + ["virtio_blk", "dm_mod", "dm_thin_pool", "dm_snapshot", "xfs", "btrfs", "nfsd",
+                     "nfsv4"],
     linux.OF_THE_HOST + ["fio", "qemu-img", "resize2fs"] + OURS
     + [shutil.which("setpriv") or "setpriv"], [])
 DISKS = 1 << 30, 512 << 20, 512 << 20, 32 << 20
@@ -54,6 +56,8 @@ KINDS = {
     "lvm-thin": "KURA_POOL_KIND=lvm-thin KURA_POOL_VG=vg KURA_POOL_THIN=tp",
     "dir on XFS": "KURA_POOL_BASE=/x",
     "dir on btrfs": "KURA_POOL_BASE=/b",
+    "dir on NFS 4.2 of XFS": "KURA_POOL_BASE=/n",
+    "dir on NFS 4.1": "KURA_POOL_BASE=/o",
     "dir on tmpfs": "KURA_POOL_BASE=/tmp",
 }
 TARGET = "iqn.2026-11.kura.test:pool"
@@ -90,6 +94,16 @@ class PoolMachine(Machine):
                   "lvcreate -y --type thin-pool -L 64m -n tp vg")
         self.must("mkdir /x /b; mkfs.xfs -q -m reflink=1 /dev/vdb && mount -t xfs /dev/vdb /x")
         self.must("mkfs.btrfs -q /dev/vdc && mount -t btrfs /dev/vdc /b")
+
+        self.must("mkdir -p /n /o /x/nfs /b/nfs /var/lib/nfs/v4recovery /run/rpc_pipefs && "
+                  "mount -t nfsd nfsd /proc/fs/nfsd && echo 10 >/proc/fs/nfsd/nfsv4gracetime && "
+                  "(echo '/x/nfs *(rw,fsid=1,no_root_squash,insecure,no_subtree_check)'; "
+                  "echo '/b/nfs *(rw,fsid=2,no_root_squash,insecure,no_subtree_check)') >/etc/exports "
+                  "&& touch /var/lib/nfs/etab /var/lib/nfs/rmtab && exportfs -a && "
+                  "rpc.mountd -N 3 && echo 'nfs 2049/tcp' >>/etc/services && "
+                  "rpc.nfsd -N 3 -H 127.0.0.1 2")
+        self.must("mount -t nfs4 -o vers=4.2,nodev 127.0.0.1:/x/nfs /n && "
+                  "mount -t nfs4 -o vers=4.1,nodev 127.0.0.1:/b/nfs /o", SECONDS)
 
     def kura(self, command, seconds=SECONDS):
         """(status, text) of a command with the environment of LVM without udev."""
@@ -183,9 +197,24 @@ def _move(tap, guest):
               "CAP_SYS_ADMIN is enough to make, snapshot and delete", text)
 
 
+def _nfs(tap, guest):
+    """A volume of a pool on NFS, and a snapshot of it, for the machine's own initiator."""
+    guest.surely(f"({TOOL} pool add n --kind dir --path /n/pool && "
+                 f"{TOOL} volume create net --pool n --size 32M && {TOOL} lun add {TARGET} net) 2>&1")
+    text = guest.must("iscsiadm -m session --rescan >/dev/null; i=0; while [ ! -b /dev/sdb ] && "
+                      "[ $i -lt 100 ]; do usleep 100000; i=$((i + 1)); done; "
+                      "dd if=/dev/urandom of=/tmp/n bs=1M count=8 2>/dev/null; "
+                      "dd if=/tmp/n of=/dev/sdb bs=256k oflag=direct 2>&1")
+    status, more = guest.kura(f"{TOOL} volume snapshot net was && echo 3 >/proc/sys/vm/drop_caches; "
+                              "cmp -n 8388608 /tmp/n /dev/sdb && cmp -n 8388608 /tmp/n /n/pool/was "
+                              f"&& blkdiscard /dev/sdb && {TOOL} volume show net")
+    tap.check(status == 0, "a volume on NFS 4.2 is served, snapshotted and trimmed", text + more)
+
+
 def serve(tap, guest):
     _start(guest)
     _move(tap, guest)
+    _nfs(tap, guest)
     text = guest.surely("kill $(pidof kurad) || true; iscsiadm -m node --logout 2>&1; "
                         "tail -3 /tmp/kurad2.log; true")
     tap.note(text.strip().splitlines()[-1] if text.strip() else "")
