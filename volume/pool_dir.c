@@ -20,6 +20,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
+#include "volume/pool_dir_fs.h"
 #include "volume/pool_kind.h"
 
 #include <dirent.h>
@@ -296,17 +297,6 @@ static int half_open(const struct pool *pool, const char *name, const struct poo
 	return dir_refuse(pool, name, "be made", -errno, why);
 }
 
-/* NFS before 4.2 and others cannot reserve space: better to say so than to seem thick. */
-static int reserve(int fd, int mode, uint64_t from, uint64_t to)
-{
-	int rc;
-
-	do
-		rc = fallocate(fd, mode, (off_t)from, (off_t)(to - from));
-	while (rc && errno == EINTR);
-	return rc ? -errno : 0;
-}
-
 static int half_record_write(struct pool *pool, const char *name, const struct meta_record *record,
 	const struct pool_why *why)
 {
@@ -340,7 +330,7 @@ static int dir_make(struct pool *pool, const struct pool_make *make,
 	if (fd < 0)
 		return fd;
 	if (!make->thin)
-		err = reserve(fd, 0, 0, make->size);
+		err = pool_dir_reserve(fd, 0, 0, make->size);
 	if (!err && ftruncate(fd, (off_t)make->size))
 		err = -errno;
 	if (!err && fsync(fd))
@@ -502,19 +492,6 @@ static int trim_end(int fd)
 	return fstat(fd, &st) || ftruncate(fd, st.st_size) ? -errno : 0;
 }
 
-/* The space first, behind the end, where nobody sees it; NFS takes it with the size in one. */
-static int take_room(int fd, uint64_t from, uint64_t to)
-{
-	int err = reserve(fd, FALLOC_FL_KEEP_SIZE, from, to);
-
-	if (err != -EOPNOTSUPP)
-		return err;
-	err = reserve(fd, 0, from, to);
-	if (err && ftruncate(fd, (off_t)from)) /* the end may have moved */
-		return -errno;
-	return err;
-}
-
 /* The size is what happens. */
 static int grow_thick(struct pool *pool, const char *name, int fd, uint64_t from, uint64_t to)
 {
@@ -522,13 +499,13 @@ static int grow_thick(struct pool *pool, const char *name, int fd, uint64_t from
 	int err = intent_set(pool, intent.text);
 
 	if (!err)
-		err = take_room(fd, from, to);
+		err = pool_dir_take_room(fd, from, to);
 	if (!err)
 		err = fault_point(FAULT_pool_room_taken);
 	if (!err && ftruncate(fd, (off_t)to))
 		err = -errno;
 	if (err)
-		(void)trim_end(fd);
+		(void)!ftruncate(fd, (off_t)from); /* what lies behind goes */
 	(void)intent_clear(pool, intent.text);
 	return err;
 }
@@ -724,39 +701,6 @@ static int dir_recover(struct pool *pool, const struct pool_why *why)
 
 /* ---- open ---- */
 
-/* A file that nobody sees; filesystems without such (NFS) get one whose name is taken away. */
-static int open_unseen(const struct pool *pool, const char *name)
-{
-	struct entry e = entry_of("temp", name);
-	int fd = openat(dir_fd(pool), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-	if (fd >= 0)
-		return fd;
-	fd = openat(
-		dir_fd(pool), e.text, O_CREAT | O_TRUNC | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		(void)drop(pool, e.text);
-	return fd;
-}
-
-/* Two files tell whether bytes can be shared, and holes punched. */
-static uint32_t probe(const struct pool *pool)
-{
-	own_fd int a = open_unseen(pool, "a");
-	own_fd int b = open_unseen(pool, "b");
-	uint32_t caps = POOL_CAN_MAKE | POOL_CAN_THIN | POOL_CAN_GROW | POOL_CAN_SHRINK;
-
-	if (a < 0 || b < 0)
-		return caps;
-	if (fallocate(a, 0, 0, 8192) == 0)
-		caps |= POOL_CAN_THICK;
-	if (fallocate(a, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0)
-		caps |= POOL_CAN_DISCARD;
-	if (ioctl(b, FICLONE, a) == 0)
-		caps |= POOL_CAN_SNAPSHOT | POOL_CAN_CLONE;
-	return caps;
-}
-
 static int dir_lock(const struct pool *pool, const struct pool_why *why)
 {
 	if (flock(dir_fd(pool), LOCK_EX | LOCK_NB) == 0)
@@ -792,7 +736,7 @@ static int dir_open(struct pool *pool, const struct pool_why *why)
 	err = dir_lock(pool, why);
 	if (!err)
 		err = dir_recover(pool, why);
-	pool->caps = probe(pool);
+	pool->caps = pool_dir_probe(dir_fd(pool));
 	return err;
 }
 
