@@ -505,7 +505,7 @@ static int grow_thick(struct pool *pool, const char *name, int fd, uint64_t from
 	if (!err && ftruncate(fd, (off_t)to))
 		err = -errno;
 	if (err)
-		(void)!ftruncate(fd, (off_t)from); /* what lies behind goes */
+		pool_dir_give_back(fd, from);
 	(void)intent_clear(pool, intent.text);
 	return err;
 }

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int pool_dir_reserve(int fd, int mode, uint64_t from, uint64_t to)
@@ -30,6 +31,16 @@ int pool_dir_take_room(int fd, uint64_t from, uint64_t to)
 	int err = pool_dir_reserve(fd, FALLOC_FL_KEEP_SIZE, from, to);
 
 	return err == -EOPNOTSUPP ? pool_dir_reserve(fd, 0, from, to) : err;
+}
+
+/* NFS changes no size that it believes to be the same, and may not know yet that it is not: it has
+ * to ask before. */
+void pool_dir_give_back(int fd, uint64_t size)
+{
+	struct statx st;
+
+	(void)statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &st);
+	(void)!ftruncate(fd, (off_t)size);
 }
 
 /* Without O_TMPFILE: a file whose name is taken away. */

@@ -23,4 +23,7 @@ int pool_dir_reserve(int fd, int mode, uint64_t from, uint64_t to);
  * depends on the filesystem, also when it fails. Blocks. */
 int pool_dir_take_room(int fd, uint64_t from, uint64_t to);
 
+/* Undoes that: the file ends at `size`, and has no space behind it. Blocks. */
+void pool_dir_give_back(int fd, uint64_t size);
+
 #endif
