@@ -112,7 +112,13 @@ bool check_in_memory(const char *path)
 
 static void check_state_lasts(struct check *c, const char *state_dir)
 {
-	if (check_in_memory(state_dir))
+	if (!check_in_memory(state_dir))
+		return;
+	if (!strncmp(state_dir, "/run/", 5))
+		check_add(c, CHECK_HINT, "state", state_dir,
+			"see that something makes it again, as the agents of a cluster do",
+			"it is below /run: what verbs made is gone with the next boot");
+	else
 		check_add(c, CHECK_WARNING, "state", state_dir,
 			"give kurad a --state on a disk (systemctl edit kurad), and move it there",
 			"it is in memory: what verbs made, identities and reservations are lost "

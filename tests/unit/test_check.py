@@ -255,6 +255,17 @@ def test_state():
               "next boot")
 
 
+def test_state_of_a_cluster():
+    """Below /run it is in memory on purpose."""
+    if not may("unshare", "-m", "true"):
+        tap.skip("a state below /run", "no mount namespaces here")
+        return
+    k = kurad.Kurad(serving(), args=["--state", "/run/kura/state"])
+    k.wrap = inside("mount -t tmpfs none /run && mkdir -m 700 -p /run/kura/state")
+    with k:
+        found(tool.Tool(k), "a state below /run", "hint", "state /run/kura/state", "below /run")
+
+
 def test_next_start():
     """What the files say now and what is served."""
     with kurad.Kurad(serving()) as k:
@@ -364,7 +375,7 @@ def test_pool():
 
 signal.alarm(int(120 * SLOW))
 for test in (test_quiet, test_rights, test_served, test_private, test_engine, test_limits,
-             test_network, test_discard, test_state, test_next_start, test_control, test_portal,
-             test_pool):
+             test_network, test_discard, test_state, test_state_of_a_cluster, test_next_start,
+             test_control, test_portal, test_pool):
     test()
 sys.exit(tap.done())
