@@ -101,7 +101,7 @@ static __attribute__((noinline)) void guard_timed(struct guard_chan *g, const st
 
 static inline bool guard_changes(const struct vol_io *io)
 {
-	return io->op == VOL_WRITE || io->op == VOL_TRIM || io->op == VOL_ZERO;
+	return (1u << VOL_WRITE | 1u << VOL_TRIM | 1u << VOL_ZERO) >> io->op & 1;
 }
 
 static void guard_done(struct vol_io *io, int res)
@@ -222,7 +222,7 @@ static int guard_verdict(const struct guard_chan *g, const struct vol_io *io)
 {
 	uint64_t size = __atomic_load_n(&g->vol->info.size, __ATOMIC_RELAXED);
 
-	if (g->readonly && (io->op == VOL_WRITE || io->op == VOL_TRIM || io->op == VOL_ZERO))
+	if (g->readonly && guard_changes(io))
 		return -EROFS;
 	if (io->op != VOL_FLUSH && io->off + io->len > size)
 		return -EIO;

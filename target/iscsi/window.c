@@ -37,7 +37,8 @@ static uint32_t window_end(const struct session *s, uint32_t depth)
 	return s->exp_cmd_sn - 1 + (s->open_tasks < depth ? depth - s->open_tasks : 0);
 }
 
-uint32_t window_tell(struct session *s)
+/* Somebody has to be told less, or was. */
+static uint32_t window_tell_less(struct session *s)
 {
 	struct iscsi_loop *home = s->home;
 	uint32_t left = s->target ? window_parts(home) : WINDOW_PARTS;
@@ -53,6 +54,25 @@ uint32_t window_tell(struct session *s)
 		list_push(&home->narrow, &s->narrow);
 		loop_data_relief(home->loop, &home->relief);
 	}
+	return s->max_cmd_sn;
+}
+
+/* window_parts without its divisions. */
+static bool window_wide(const struct iscsi_loop *home)
+{
+	return loop_data_out(home->loop) * 2 <= loop_data_most(home->loop) &&
+	       (uint64_t)home->task_used * 2 <= home->task_most;
+}
+
+uint32_t window_tell(struct session *s)
+{
+	uint32_t end;
+
+	if (__builtin_expect(!list_empty(&s->narrow) || !window_wide(s->home), 0))
+		return window_tell_less(s);
+	end = window_end(s, s->depth);
+	if ((int32_t)(end - s->max_cmd_sn) > 0)
+		s->max_cmd_sn = end;
 	return s->max_cmd_sn;
 }
 
