@@ -4,7 +4,9 @@
  * the caller's memory. With O_DIRECT, memory that the device cannot take goes by an aligned copy,
  * piece by piece.
  *
- * What can fail: a read that ends early (the file was truncated under us) is -EIO. A failed flush
+ * What can fail: a read that ends early (the file was truncated under us) is -EIO, and so is from
+ * then on what would make the file longer, until somebody else has made it as long as it was. A
+ * flush looks whether the end is where it was. A failed flush
  * is told by the kernel once per descriptor, though it may have lost what many initiators wrote:
  * each loop's next flush fails too.
  */
@@ -15,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
@@ -59,6 +62,26 @@ static void note_lost(const struct loop_io *lio)
 
 /* ---- reads and writes ---- */
 
+/* Whether the file ends before the volume does; remembered. */
+static bool fd_ends_early(struct fd_part *part, uint64_t end)
+{
+	bool cut = false;
+	struct stat st;
+
+	if (part->regular && !fstat(part->fd, &st))
+		cut = (uint64_t)st.st_size <
+		      __atomic_load_n(&part->part.info->size, __ATOMIC_RELAXED);
+	__atomic_store_n(&part->cut, cut, __ATOMIC_RELAXED);
+	return cut && (uint64_t)st.st_size < end;
+}
+
+bool fd_behind_cut(struct fd_part *part, const struct vol_io *io)
+{
+	if (__builtin_expect(!__atomic_load_n(&part->cut, __ATOMIC_RELAXED), 1))
+		return false;
+	return fd_ends_early(part, io->off + io->len);
+}
+
 /* 0 when everything was moved; a file that ended too early is a medium error. */
 static int rw_result(struct vol_io *io, int res)
 {
@@ -67,7 +90,10 @@ static int rw_result(struct vol_io *io, int res)
 			note_lost(&io->lio);
 		return res;
 	}
-	return (uint64_t)res == io->lio.len ? 0 : -EIO;
+	if (__builtin_expect((uint64_t)res == io->lio.len, 1))
+		return 0;
+	fd_ends_early(fd_part(&chan_of(&io->lio)->chan), 0);
+	return -EIO;
 }
 
 static void rw_done(struct loop_io *lio, int res)
@@ -203,6 +229,9 @@ static void flush_done(struct loop_io *lio, int res)
 	lost = __atomic_load_n(&fd_part(&c->chan)->lost, __ATOMIC_RELAXED);
 	if (res >= 0 && (lost != c->seen || lost != (unsigned)io->scratch[FLUSH_LOST]))
 		res = -EIO;
+	/* what was written may be cut off, or a write may have gone behind the cut */
+	if (res >= 0 && fd_ends_early(fd_part(&c->chan), UINT64_MAX))
+		res = -EIO;
 	c->seen = lost;
 	vol_io_done(io, res < 0 ? res : 0);
 }
@@ -229,6 +258,8 @@ void fd_submit(struct vol_chan *chan, struct vol_io *io)
 
 	if (io->op == VOL_FLUSH)
 		flush_queue(chan, io);
+	else if (io->op == VOL_WRITE && fd_behind_cut(fd_part(chan), io))
+		vol_io_finish(chan, io, -EIO);
 	else if (part->direct && !rw_aligned(part, io))
 		rw_bounced(chan, io);
 	else

@@ -17,6 +17,8 @@ struct fd_part {
 	uint32_t mem_align;   /* direct: of addresses, a power of two */
 	uint32_t off_align;   /* direct: of positions and lengths, a power of two */
 	unsigned lost;        /* times that a flush failed: written data may be gone; atomic */
+	bool regular;         /* a file, whose end somebody may move */
+	bool cut;             /* it was seen to end too early; atomic */
 };
 
 struct fd_chan {
@@ -36,6 +38,12 @@ int fd_chan_open(struct vol_chan *chan);
 
 /* Its chan_close. */
 void fd_chan_close(struct vol_chan *chan);
+
+/*
+ * Whether a file that was seen to be cut short still ends before the end of this request: writing
+ * there would make it longer, and what was cut off read as zeroes. Asks the kernel only then.
+ */
+bool fd_behind_cut(struct fd_part *part, const struct vol_io *io);
 
 /* READ, WRITE and FLUSH; nothing else. A submit(). */
 void fd_submit(struct vol_chan *chan, struct vol_io *io);

@@ -310,6 +310,7 @@ static int file_prepare(struct file_part *f, struct vol_setup *setup)
 		return refuse_errno(setup, "cannot look at the file", "see the filesystem");
 	if (!S_ISREG(st.st_mode))
 		return refuse_kind(setup, st.st_mode);
+	f->fd.regular = true;
 	file_no_atime(f);
 	err = direct_open(&f->fd, setup);
 	if (!err)
@@ -440,7 +441,10 @@ static void file_submit(struct vol_chan *chan, struct vol_io *io)
 		fd_fallocate(chan, io, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, trim_done);
 		break;
 	case VOL_ZERO:
-		file_zero(chan, io);
+		if (fd_behind_cut(fd_part(chan), io))
+			vol_io_finish(chan, io, -EIO);
+		else
+			file_zero(chan, io);
 		break;
 	case VOL_EXTENTS:
 		io->scratch[0] = (uint64_t)fd_part(chan)->fd;

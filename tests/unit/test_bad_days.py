@@ -125,6 +125,10 @@ def test_full(daemon):
     a.close()
 
 
+def flush(session, lun):
+    return session.command(bytes((0x35,)) + bytes(9), lun=lun)[:2]
+
+
 def test_cut_short(daemon):
     a = log_in(daemon, 2, 2)
     path = daemon.path("other.img")
@@ -135,10 +139,23 @@ def test_cut_short(daemon):
     tap.check(told == {(CHECK, READ_ERROR)}, "cut short: UNRECOVERED READ ERROR behind the end",
               str(told))
     tap.check(holds(a, 1, 0x11, lun=1), "what is left can be read")
+    tap.check({write(a, piece, 0x12, lun=1) for piece in (130, 200, 255)} == {(CHECK, WRITE_ERROR)}
+              and os.path.getsize(path) == 4 * MIB,
+              "and no write behind it makes the file longer, so that what is lost would read as zeroes")
+    tap.check(write(a, 1, 0x11, lun=1) == (GOOD, None) and flush(a, 1) == (CHECK, WRITE_ERROR),
+              "before it writes go on, and no flush says that all is well")
     tap.check(said(daemon, "medium error volume=other") == 1, "the log says it once")
     os.truncate(path, 8 * MIB)
+    tap.check(flush(a, 1) == (GOOD, None), "as long as it was, a flush is good")
     tap.check(read(a, 200, lun=1)[0] == GOOD and write(a, 200, 0x31, lun=1)[0] == GOOD
-              and holds(a, 200, 0x31, lun=1), "as long as it was, it works again")
+              and holds(a, 200, 0x31, lun=1), "and it works again")
+    os.truncate(path, 4 * MIB)
+    tap.check(write(a, 150, 0x32, lun=1)[0] == GOOD and flush(a, 1) == (CHECK, WRITE_ERROR)
+              and read(a, 200, lun=1)[:2] == (CHECK, READ_ERROR)
+              and write(a, 200, 0x33, lun=1) == (CHECK, WRITE_ERROR),
+              "a write that nobody could know to be behind a cut is found by the next flush")
+    os.truncate(path, 8 * MIB)
+    tap.check(flush(a, 1) == (GOOD, None), "repaired the same way")
     a.close()
 
 
