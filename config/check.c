@@ -358,12 +358,19 @@ static void describe_volumes(const struct config *cfg, const char *name, char *o
 		snprintf(out + used, room - used, " (did you mean \"%s\"?)", near);
 }
 
+/* What a map of LUNs has so far: the line of each LUN number, the LUN of each volume plus 1. */
+struct lun_seen {
+	unsigned *line_of_number;
+	unsigned *lun_of_volume;
+};
+
 struct lun_check {
 	const struct config *cfg;
 	struct cfg_report *r;
 	const struct index *names;  /* of volumes */
 	bool names_complete;        /* no volume lost its name to a mistake */
 	struct index naas, serials; /* given by hand */
+	struct lun_seen seen;       /* all zero between two maps */
 };
 
 static void check_volume_known(struct lun_check *c, const char *volume, const char *path)
@@ -392,11 +399,11 @@ static unsigned volume_number(const struct lun_check *c, const struct cfg_lun *l
 	return e ? e->order : UINT32_MAX;
 }
 
-/* What a target has so far: the line of each LUN number, the LUN of each volume; plus 1. */
-struct lun_seen {
-	unsigned *line_of_number;
-	unsigned *lun_of_volume;
-};
+static void lun_seen_init(struct lun_seen *seen, unsigned volumes)
+{
+	seen->line_of_number = own_calloc(CFG_LUN_MAX + 1, sizeof *seen->line_of_number);
+	seen->lun_of_volume = own_calloc(volumes + 1, sizeof *seen->lun_of_volume);
+}
 
 static void lun_seen_fini(struct lun_seen *seen)
 {
@@ -404,10 +411,20 @@ static void lun_seen_fini(struct lun_seen *seen)
 	free(seen->lun_of_volume);
 }
 
-/* Fields of a LUN that were refused are out of range or NULL. */
-static void check_lun(struct lun_check *c, const struct cfg_lun *lun, const char *list, unsigned i,
-	struct lun_seen *seen)
+static void lun_seen_forget(struct lun_check *c, const struct cfg_lun *lun)
 {
+	unsigned volume = volume_number(c, lun);
+
+	if (volume != UINT32_MAX)
+		c->seen.lun_of_volume[volume] = 0;
+	if (lun->lun <= CFG_LUN_MAX)
+		c->seen.line_of_number[lun->lun] = 0;
+}
+
+/* Fields of a LUN that were refused are out of range or NULL. */
+static void check_lun(struct lun_check *c, const struct cfg_lun *lun, const char *list, unsigned i)
+{
+	struct lun_seen *seen = &c->seen;
 	unsigned volume = volume_number(c, lun);
 	char path[CFG_PATH_LEN];
 
@@ -436,17 +453,15 @@ static void check_lun(struct lun_check *c, const struct cfg_lun *lun, const char
 static void check_luns(
 	struct lun_check *c, const struct cfg_lun *luns, unsigned count, const char *list)
 {
-	struct lun_seen own_cleanup(lun_seen_fini) seen = { 0 };
-
 	if (count > CFG_LUNS_MAX) {
 		cfg_report_error(
 			c->r, list, "has %u LUNs; at most %u go here", count, CFG_LUNS_MAX);
 		return;
 	}
-	seen.line_of_number = own_calloc(CFG_LUN_MAX + 1, sizeof *seen.line_of_number);
-	seen.lun_of_volume = own_calloc(c->cfg->volume_count + 1, sizeof *seen.lun_of_volume);
 	for (unsigned i = 0; i < count; i++)
-		check_lun(c, &luns[i], list, i, &seen);
+		check_lun(c, &luns[i], list, i);
+	for (unsigned i = 0; i < count; i++)
+		lun_seen_forget(c, &luns[i]);
 }
 
 static void check_maps(struct lun_check *c, const struct cfg_target *t, unsigned ti)
@@ -580,6 +595,7 @@ static void check_targets(const struct config *cfg, struct cfg_report *r,
 	};
 	struct index own_cleanup(index_fini) names = { 0 };
 
+	lun_seen_init(&c.seen, cfg->volume_count);
 	for (unsigned i = 0; i < cfg->target_count; i++) {
 		const struct cfg_target *t = &cfg->targets[i];
 
@@ -592,6 +608,7 @@ static void check_targets(const struct config *cfg, struct cfg_report *r,
 	report_twins(&names, r, "give each target a name of its own");
 	report_twins(&c.naas, r, "initiators would take the two volumes for one disk");
 	report_twins(&c.serials, r, "initiators would take the two volumes for one disk");
+	lun_seen_fini(&c.seen);
 	index_fini(&c.naas);
 	index_fini(&c.serials);
 }

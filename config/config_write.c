@@ -16,6 +16,7 @@ struct writer {
 	FILE *f;
 	const struct config *cfg;
 	unsigned flags;
+	char *fresh[CFG_OBJECT_COUNT]; /* what each kind of object has by default, once asked for */
 };
 
 static void write_object(struct writer *w, enum cfg_object object, const void *p, unsigned depth);
@@ -139,22 +140,23 @@ static const struct cfg_key *file_of(const struct cfg_key *key)
 	return cfg_key_find(key->object, name);
 }
 
+static const char *fresh_of(struct writer *w, enum cfg_object object)
+{
+	if (!w->fresh[object]) {
+		w->fresh[object] = own_calloc(1, cfg_objects[object].size);
+		cfg_set_defaults(object, w->fresh[object]);
+	}
+	return w->fresh[object];
+}
+
 /* Whether a value must be written, so that reading gives it back. */
 static bool is_said(struct writer *w, const struct cfg_key *key, const void *p)
 {
-	char *fresh own_free = own_calloc(1, cfg_objects[key->object].size);
-	bool said;
-
 	if (key->type >= CFG_TYPE_WORD && !has_text(key, p))
 		return false;
 	if (key->type == CFG_TYPE_SECRET)
 		return w->flags & CFG_WRITE_SECRETS && !has_text(file_of(key), p);
-	if (!key->deflt)
-		return true;
-	cfg_set_defaults(key->object, fresh);
-	said = !cfg_same_field(key, fresh, p);
-	cfg_fini_object(key->object, fresh);
-	return said;
+	return !key->deflt || !cfg_same_field(key, fresh_of(w, key->object), p);
 }
 
 /* ---- objects ---- */
@@ -250,5 +252,10 @@ char *cfg_write(const struct config *cfg, unsigned flags)
 	own_assert(w.f);
 	write_object(&w, CFG_OBJECT_config, cfg, 0);
 	own_assert(!fclose(w.f) && text);
+	for (unsigned i = 0; i < CFG_OBJECT_COUNT; i++) {
+		if (w.fresh[i])
+			cfg_fini_object((enum cfg_object)i, w.fresh[i]);
+		free(w.fresh[i]);
+	}
 	return text;
 }

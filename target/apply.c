@@ -196,6 +196,7 @@ static int reopen(struct apply *a, const struct cfg_volume *v)
 static int open_volumes(struct apply *a)
 {
 	struct storage *s = &a->srv->storage;
+	struct list *near = NULL;
 
 	for (unsigned i = 0; i < a->next->volume_count; i++) {
 		const struct cfg_volume *v = &a->next->volumes[i];
@@ -204,7 +205,10 @@ static int open_volumes(struct apply *a)
 
 		if (err)
 			return err;
-		if (!storage_volume_find(s, v->name) && !storage_volume_open(s, v, a->report->why))
+		if (again)
+			near = NULL;
+		if (!storage_volume_find_near(s, &near, v->name) &&
+			!storage_volume_open(s, v, a->report->why))
 			return -EIO;
 	}
 	return 0;

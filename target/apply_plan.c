@@ -110,11 +110,15 @@ static void plan_reopen(struct apply *a, const struct cfg_volume *v)
 
 static void plan_size(struct apply *a, const struct cfg_volume *old, const struct cfg_volume *v)
 {
-	const struct storage_volume *open = storage_volume_find(&a->srv->storage, v->name);
-	uint64_t size = open ? vol_info(open->vol).size : v->size;
+	const struct storage_volume *open;
 	struct apply_step *step;
+	uint64_t size;
 
-	if (v->size == old->size || !v->size || v->size == size)
+	if (v->size == old->size || !v->size)
+		return;
+	open = storage_volume_find(&a->srv->storage, v->name);
+	size = open ? vol_info(open->vol).size : v->size;
+	if (v->size == size)
 		return;
 	step = report_add(a->report, v->size > size ? APPLY_GROW_VOLUME : APPLY_SHRINK_VOLUME,
 		v->name, "volume \"%s\" becomes %s, from %" PRIu64 " to %" PRIu64 " bytes", v->name,

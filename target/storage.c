@@ -165,11 +165,25 @@ static void log_volume(const struct cfg_volume *v, const struct vol *vol)
 
 struct storage_volume *storage_volume_find(const struct storage *s, const char *name)
 {
-	list_for_each (it, &s->volumes) {
+	struct list *near = NULL;
+
+	return storage_volume_find_near(s, &near, name);
+}
+
+struct storage_volume *storage_volume_find_near(
+	const struct storage *s, struct list **near, const char *name)
+{
+	const struct list *last = *near ? *near : &s->volumes;
+	struct list *it = last->next;
+
+	for (bool all = false; !all; it = it->next) {
 		struct storage_volume *v = container_of(it, struct storage_volume, node);
 
-		if (!strcmp(v->name, name))
+		if (it != &s->volumes && !strcmp(v->name, name)) {
+			*near = it;
 			return v;
+		}
+		all = it == last;
 	}
 	return NULL;
 }

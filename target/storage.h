@@ -82,6 +82,11 @@ void storage_init(struct storage *s, const char *state_dir, struct scsi_domain *
 /* The volume of this name, borrowed; or NULL. */
 struct storage_volume *storage_volume_find(const struct storage *s, const char *name);
 
+/* The same for who asks for one after the other in their order and would find each at once: *near,
+ * NULL at first and whenever one was closed, is where the search begins. */
+struct storage_volume *storage_volume_find_near(
+	const struct storage *s, struct list **near, const char *name);
+
 /* The port of a target in the portal group `tag`, as the hosts of group `host` see it; NULL: as
  * those do who see the target's own LUNs. Borrowed; or NULL. */
 struct storage_port *storage_port_find(
