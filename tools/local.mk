@@ -23,6 +23,8 @@ TESTS += tests/unit/test_volume_verbs.py
 tests/unit/test_volume_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_crash.py
 tests/unit/test_crash.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_durable.py
+tests/unit/test_durable.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_check.py
 tests/unit/test_check.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_control.py

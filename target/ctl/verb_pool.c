@@ -3,6 +3,7 @@
 #include "target/ctl/verbs.h"
 
 #include "common/fault.h"
+#include "common/file.h"
 #include "common/own.h"
 #include "target/ctl/volumes.h"
 
@@ -82,7 +83,7 @@ static char *make_folder(struct ctl_call *call, const struct cfg_pool *p, bool *
 	*ok = ctl_note(call, &doing);
 	if (!*ok)
 		return NULL;
-	if (!mkdir(p->path, 0700)) {
+	if (!mkdir(p->path, 0700) && !file_sync_folder(p->path)) {
 		(void)fault_point(FAULT_verb_folder_made);
 		return own_strdup(p->path);
 	}
