@@ -268,6 +268,10 @@ int pool_clone(struct pool *pool, const char *source, const char *name,
 int pool_delete(struct pool *pool, const char *name, bool wipe,
 	const struct pool_progress *progress, char *why, size_t why_len);
 
+/* Whether pool_delete would refuse it although it is not open: -EBUSY, other volumes depend on it;
+ * -ENOTSUP, the pool deletes nothing; -ENOENT. */
+int pool_check_delete(struct pool *pool, const char *name, char *why, size_t why_len);
+
 /* ---- watching a thin pool ---- */
 
 /*

@@ -72,6 +72,9 @@ struct pool_ops {
 	int (*commit)(struct pool *pool, const char *name, const struct pool_why *why);
 	/* Half to nothing. */
 	int (*abandon)(struct pool *pool, const char *name, const struct pool_why *why);
+	/* Whether others depend on it; NULL: they never do. */
+	int (*check_delete)(const struct pool *pool, const struct pool_volume *volume,
+		const struct pool_why *why);
 	/* Live to gone; `wipe`: not to be erased before its bytes are. 1: it is erased already. */
 	int (*hide)(struct pool *pool, const struct pool_volume *volume, bool wipe,
 		const struct pool_why *why);

@@ -303,8 +303,18 @@ static int check_closed(
 		v->name, pool->conf.vg, v->name);
 }
 
-/* Classic snapshots go with their origin, so the origin may not. Without wiping one command does
- * it all. */
+/* Classic snapshots go with their origin, so the origin may not. */
+static int lvm_check_delete(
+	const struct pool *pool, const struct pool_volume *v, const struct pool_why *why)
+{
+	if (!v->snapshots || is_thin(pool))
+		return 0;
+	return pool_refuse(why, -EBUSY,
+		"volume %s: it has %u snapshots, which would be lost; delete these first", v->name,
+		v->snapshots);
+}
+
+/* Without wiping one command does it all. */
 static int lvm_hide(
 	struct pool *pool, const struct pool_volume *v, bool wipe, const struct pool_why *why)
 {
@@ -313,10 +323,6 @@ static int lvm_hide(
 
 	if (err)
 		return err;
-	if (v->snapshots && !is_thin(pool))
-		return pool_refuse(why, -EBUSY,
-			"volume %s: it has %u snapshots, which would be lost; delete these first",
-			v->name, v->snapshots);
 	if (!wipe) {
 		err = lvm_erase(pool, v->name, why);
 		return err ? err : 1;
@@ -466,9 +472,9 @@ static int thin_open(struct pool *pool, const struct pool_why *why)
 #define LVM_STEPS                                                                                  \
 	.size = sizeof(struct pool), .info = lvm_info, .list = lvm_list, .resolve = lvm_resolve,   \
 	.make = lvm_make, .share = lvm_share, .commit = lvm_commit, .abandon = lvm_erase,          \
-	.hide = lvm_hide, .erase = lvm_erase, .path = lvm_path, .resize = lvm_resize,              \
-	.rename = lvm_rename, .revert = lvm_revert, .adopt = lvm_adopt, .keep = lvm_keep,          \
-	.kept = lvm_kept, .check_host = pool_host_lvs
+	.check_delete = lvm_check_delete, .hide = lvm_hide, .erase = lvm_erase, .path = lvm_path,  \
+	.resize = lvm_resize, .rename = lvm_rename, .revert = lvm_revert, .adopt = lvm_adopt,      \
+	.keep = lvm_keep, .kept = lvm_kept, .check_host = pool_host_lvs
 
 const struct pool_ops pool_lvm_ops = { .kind = "lvm", .open = lvm_open, LVM_STEPS };
 const struct pool_ops pool_lvm_thin_ops = {

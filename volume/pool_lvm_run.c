@@ -47,6 +47,10 @@ static const struct {
 	const char *todo;
 } lvm_says[] = {
 	{ "already exists", -EEXIST, "; take another name" },
+	{ "are reserved", -EINVAL, "" },
+	{ "resized only while inactive", -EBUSY, "; or delete its snapshots first" },
+	{ "matches existing size", -EINVAL, "; it has whole extents only" },
+	{ "reached threshold", -ENOSPC, "; extend the thin pool" },
 	{ "nsufficient free space", -ENOSPC, "; make room in the volume group, or extend it" },
 	{ "nsufficient suitable", -ENOSPC, "; make room in the volume group, or extend it" },
 	{ "not enough free", -ENOSPC, "; make room in the volume group, or extend it" },

@@ -417,13 +417,37 @@ static bool wipe_tell(void *arg, uint64_t done, uint64_t total)
 	return true;
 }
 
+static int delete_check(
+	struct pool *pool, const char *name, struct pool_volume *v, const struct pool_why *why)
+{
+	int err = pool_find_locked(pool, name, v, why);
+
+	if (!err && pool->ops->check_delete)
+		err = pool->ops->check_delete(pool, v, why);
+	return err;
+}
+
+int pool_check_delete(struct pool *pool, const char *name, char *text, size_t len)
+{
+	const struct pool_why why = { text, len };
+	struct pool_volume v;
+	int err = pool_must_can(pool, POOL_CAN_MAKE, "delete", &why);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&pool->lock);
+	err = delete_check(pool, name, &v, &why);
+	pthread_mutex_unlock(&pool->lock);
+	return err;
+}
+
 static int delete_hide(struct pool *pool, const char *name, bool wipe, const struct pool_why *why)
 {
 	struct pool_volume v;
 	int err;
 
 	pthread_mutex_lock(&pool->lock);
-	err = pool_find_locked(pool, name, &v, why);
+	err = delete_check(pool, name, &v, why);
 	if (!err)
 		err = pool->ops->hide(pool, &v, wipe, why);
 	if (err >= 0)

@@ -392,8 +392,10 @@ static struct pool *delete_begin(struct ctl_call *call)
 {
 	const char *name = ctl_text(call, "volume");
 	struct config *cfg = ctl_config(call);
+	char why[POOL_WHY_LEN] = "";
 	struct ctl_volume v;
 	struct doing doing;
+	int err;
 
 	if (!ctl_volume_get(call, cfg, name, &v)) {
 		cfg_free(cfg);
@@ -403,9 +405,12 @@ static struct pool *delete_begin(struct ctl_call *call)
 		answer(call, name, false);
 		return NULL;
 	}
+	err = pool_check_delete(v.pool, v.is.name, why, sizeof why);
+	if (err) /* before anything is unmapped */
+		ctl_fail_errno(call, err, why);
 	doing = (struct doing){ DOING_DELETE, name, pool_name(v.pool), NULL, NULL,
 		ctl_flag(call, "wipe") };
-	if (!ctl_note(call, &doing)) {
+	if (err || !ctl_note(call, &doing)) {
 		cfg_free(cfg);
 	} else if (take_out(call, cfg, &v)) {
 		return v.pool;

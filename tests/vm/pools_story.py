@@ -338,6 +338,18 @@ def _bytes(guest, volume):
                         "iflag=direct 2>/dev/null | sha256sum").split()[0]
 
 
+def _has_snapshots(box, volume):
+    """A snapshot of classic LVM goes with its origin, and keeps it as large as it is."""
+    box.refused(f"volume grow {volume} +8M", "delete its snapshots first",
+                "thick: a volume with snapshots does not grow")
+    box.refused(f"volume delete {volume} --force", "delete these first",
+                "thick: a volume with snapshots is not deleted")
+    names = [v["volume"] for v in box.ask("volume list")["volumes"]]
+    box.check(volume in names, "thick: and stays as it was", f"{names}")
+    box.refused(f"volume snapshot {volume} snapshot1", "are reserved. Please choose a different LV",
+                "thick: names that LVM keeps for itself are refused")
+
+
 def _verbs(box, pool):
     """The short ones, on a volume that nobody uses."""
     guest = box.guest
@@ -348,6 +360,8 @@ def _verbs(box, pool):
     first = _bytes(guest, volume)
     box.ask(f"volume snapshot {volume} back")
     guest.surely(f"dd if=/dev/zero of=/dev/vg/{volume} bs=1M count=2 oflag=direct")
+    if pool == "thick":
+        _has_snapshots(box, volume)
     box.ask(f"volume revert {volume} back")
     box.check(_bytes(guest, volume) == first, f"{pool}: a volume is reverted to its snapshot")
     box.ask(f"volume clone {volume} {pool}3")
@@ -399,8 +413,19 @@ def _block(box):
     box.check("LVM on this box looks at /dev/vdd" in text, "kura check says that LVM looks at it",
               text)
     disk.logout()
+    box.refused("volume delete disk --force", "cannot delete", "a disk is not deleted")
     box.ask("volume forget disk --force")
     box.ask("pool remove disk")
+
+
+def _images(box):
+    """A volume that is mapped goes out as an image and comes back into the other pool."""
+    box.ask("volume export copy --file /tmp/copy.qcow2")
+    box.ask("volume import back --file /tmp/copy.qcow2 --pool thick")
+    status, text = box.guest.kura("cmp /dev/vg/copy /dev/vg/back; rm /tmp/copy.qcow2")
+    left = box.guest.surely("lvs --noheadings -o lv_name vg")
+    box.check(status == 0 and "export" not in left,
+              "a volume is exported, imported into the other pool, and equal", text + left)
 
 
 def _end(box):
@@ -440,6 +465,7 @@ def play(tap, guest):
     for pool in POOLS:
         _verbs(box, pool)
     _foreign(box)
+    _images(box)
     box.note("verbs")
     _block(box)
     _end(box)
