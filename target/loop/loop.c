@@ -23,6 +23,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -472,13 +473,15 @@ int loop_file_open(struct loop *loop, struct loop_file *f, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 	struct statfs fs;
+	struct stat st;
 
-	if (flags < 0 || fstatfs(fd, &fs))
+	if (flags < 0 || fstatfs(fd, &fs) || fstat(fd, &st))
 		return -errno;
 	f->fd = fd;
 	f->slot = -1;
 	f->direct = flags & O_DIRECT;
-	f->memory = fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
+	/* a device's name is in a tmpfs too, its blocks are not */
+	f->memory = S_ISREG(st.st_mode) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 	if (f->direct && !f->memory)
 		loop_data_register(loop);
 	return loop->ops->file_open(loop, f);

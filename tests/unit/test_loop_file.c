@@ -150,6 +150,19 @@ static void test_direct(struct fx *fx)
 	some_of_everything(fx, fd);
 }
 
+/* What is below a device may take its time, wherever its name is. */
+static void test_devices_are_not_memory(struct fx *fx)
+{
+	struct loop_file f;
+	int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(loop_file_open(fx->loop, &f, fd), 0);
+	assert_false(f.memory);
+	loop_file_close(fx->loop, &f);
+	close(fd);
+}
+
 static void test_in_memory(struct fx *fx)
 {
 	int fd = file_new("/dev/shm", 0);
@@ -369,6 +382,7 @@ int main(void)
 		CASE(ENGINES_ALL, buffered),
 		CASE(ENGINES_ALL, direct),
 		CASE(ENGINES_ALL, in_memory),
+		CASE(ENGINES_ALL, devices_are_not_memory),
 		CASE(ENGINES_ALL, many_buffered),
 		CASE(ENGINES_ALL, many_direct),
 		CASE(ENGINES_ALL, errors_buffered),
