@@ -101,6 +101,8 @@ const struct rpc_verb *rpc_verb_near(const char *words)
 	unsigned best = UINT_MAX;
 
 	for (unsigned i = 0; i < RPC_VERB_COUNT; i++) {
+		if (*words && !strncmp(rpc_verbs[i].words, words, strlen(words)))
+			return &rpc_verbs[i];
 		if (near_is(words, rpc_verbs[i].words, &best))
 			near = &rpc_verbs[i];
 	}

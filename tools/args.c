@@ -98,9 +98,41 @@ static int take_options(struct args *a, int argc, char **argv, char *why)
 
 /* ---- the verb ---- */
 
+/* What there is to choose from for who gave half of a verb: "create, list, show" for "volume",
+ * "volume list, lun list" for "list". False: nothing. */
+static bool other_halves(const char *half, char *text, size_t room)
+{
+	size_t len = strlen(half), used = 0;
+
+	*text = '\0';
+	for (unsigned i = 0; i < RPC_VERB_COUNT; i++) {
+		const char *words = rpc_verbs[i].words, *second = strchr(words, ' ');
+		bool noun = second && (size_t)(second - words) == len && !strncmp(words, half, len);
+
+		if (!second || (!noun && strcmp(second + 1, half) != 0))
+			continue;
+		used += (size_t)snprintf(text + used, room - used, "%s%s", used ? ", " : "",
+			noun ? second + 1 : words);
+		own_assert(used < room);
+	}
+	return used;
+}
+
+static int no_verb(const struct args *a, const char *two, char *why)
+{
+	const struct rpc_verb *near = two ? rpc_verb_near(two) : NULL;
+	char halves[RPC_WHY_LEN];
+
+	if (!two && other_halves(a->words[0], halves, sizeof halves))
+		return refuse(why, "\"%.40s\" is half of a verb: %.420s", a->words[0], halves);
+	near = near ? near : rpc_verb_near(a->words[0]);
+	return refuse(why, "no verb is called \"%.100s\"%s%s%s; kura help lists them",
+		two ? two : a->words[0], near ? "; did you mean \"" : "", near ? near->words : "",
+		near ? "\"?" : "");
+}
+
 static int find_verb(struct args *a, char *why)
 {
-	const struct rpc_verb *near;
 	char *two own_free = NULL;
 
 	if (!a->word_count)
@@ -116,11 +148,7 @@ static int find_verb(struct args *a, char *why)
 	}
 	if (a->verb || a->help)
 		return 0;
-	near = two ? rpc_verb_near(two) : NULL;
-	near = near ? near : rpc_verb_near(a->words[0]);
-	return refuse(why, "no verb is called \"%.100s\"%s%s%s; kura help lists them",
-		two ? two : a->words[0], near ? "; did you mean \"" : "", near ? near->words : "",
-		near ? "\"?" : "");
+	return no_verb(a, two, why);
 }
 
 /* ---- its arguments ---- */
@@ -203,6 +231,20 @@ static const struct rpc_arg *next_position(const struct args *a, const struct rp
 	return arg;
 }
 
+/* A word too many, which may be the value of an option that is needed. */
+static int too_much(const struct args *a, const char *word, char *why)
+{
+	const struct rpc_arg *arg = NULL;
+
+	while ((arg = rpc_arg_next(a->verb->id, arg))) {
+		if (arg->use == RPC_USE_OPT_MUST && !jval_member(a->params, arg->name))
+			break;
+	}
+	return refuse(why, "\"%.100s\" is too much%s%s%s%.100s%s; kura help %s", word,
+		arg ? "; did you mean --" : "", arg ? arg->name : "", arg ? " " : "",
+		arg ? word : "", arg ? "?" : "", a->verb->words);
+}
+
 static int take_arguments(struct args *a, char *why)
 {
 	const struct rpc_arg *position = NULL;
@@ -221,8 +263,7 @@ static int take_arguments(struct args *a, char *why)
 		} else {
 			position = next_position(a, position);
 			if (!position)
-				return refuse(why, "\"%.100s\" is too much; kura help %s", word,
-					a->verb->words);
+				return too_much(a, word, why);
 			err = add_value(a, position, rpc_arg_parse(position, word, why), why);
 		}
 		if (err)

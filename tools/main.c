@@ -16,6 +16,7 @@
 #include "tools/out.h"
 #include "tools/top.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ static struct out_style style_of(const struct args *a)
 	return (struct out_style){
 		.json = a->json,
 		.no_header = a->no_header,
-		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+		.colour = out_is_page() && !getenv("NO_COLOR"),
 	};
 }
 
@@ -44,6 +45,16 @@ static const struct {
 	{ "--reference", help_reference },
 	{ "--schema", help_schema },
 };
+
+static enum rpc_exit no_help(const char *words)
+{
+	const struct rpc_verb *near = rpc_verb_near(words);
+	char why[RPC_WHY_LEN];
+
+	snprintf(why, sizeof why, "no verb is called \"%.100s\"%s%s%s; kura help lists them", words,
+		near ? "; did you mean \"" : "", near ? near->words : "", near ? "\"?" : "");
+	return usage(why);
+}
 
 /* "help", "help volume", "help volume create", or one of the pages. */
 static enum rpc_exit help(char **words, unsigned count)
@@ -69,7 +80,7 @@ static enum rpc_exit help(char **words, unsigned count)
 		help_verb(stdout, verb);
 		return RPC_DONE;
 	}
-	return help_noun(stdout, words[0]) ? RPC_DONE : usage("no such verb; kura help lists them");
+	return help_noun(stdout, words[0]) ? RPC_DONE : no_help(two);
 }
 
 static enum rpc_exit completion(char **words, unsigned count)
@@ -198,7 +209,11 @@ int main(int argc, char **argv)
 	else
 		exit = args_read(&a, argc, argv, why) ? usage(why) : run(&a);
 	args_fini(&a);
-	if (fflush(stdout) || ferror(stdout))
+	if (fflush(stdout) || ferror(stdout)) {
+		if (exit == RPC_DONE)
+			fprintf(stderr, "kura: what it prints cannot be written: %s\n",
+				strerror(errno ? errno : EIO));
 		exit = exit == RPC_DONE ? RPC_REFUSED : exit;
+	}
 	return (int)exit;
 }

@@ -8,7 +8,9 @@
 #include "common/own.h"
 #include "tools/fmt.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COLUMNS_MAX 24
 #define INDENT      "  "
@@ -223,6 +225,13 @@ static void write_object(FILE *f, const struct rpc_verb *verb, const struct jval
 		if (field->place == RPC_SHOW)
 			write_member(f, field->name, field->type, object, style);
 	}
+}
+
+bool out_is_page(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(term && !strcmp(term, "dumb"));
 }
 
 void out_result(FILE *f, const struct rpc_verb *verb, const struct jval *result,

@@ -15,6 +15,9 @@ struct out_style {
 	bool colour;    /* headings in bold: a terminal */
 };
 
+/* Whether standard output is a terminal that can more than print one line after the other. */
+bool out_is_page(void);
+
 /* Writes the result of a verb. */
 void out_result(FILE *f, const struct rpc_verb *verb, const struct jval *result,
 	const struct out_style *style);

@@ -17,8 +17,9 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-#define PAGE_ON    "\033[?1049h\033[?25l"
-#define PAGE_OFF   "\033[?25h\033[?1049l"
+/* A narrow terminal cuts lines and does not wrap them. */
+#define PAGE_ON    "\033[?1049h\033[?25l\033[?7l"
+#define PAGE_OFF   "\033[?7h\033[?25h\033[?1049l"
 #define PAGE_TOP   "\033[H\033[J"
 #define PAGE_LINES 24u
 #define HEAD_LINES 3u /* above the rows, and the one that the cursor is left in */
@@ -164,7 +165,7 @@ static uint64_t number_of(const struct args *a, const char *name, uint64_t absen
 
 enum rpc_exit top_run(struct client *c, const struct args *a, const struct out_style *style)
 {
-	bool terminal = isatty(STDOUT_FILENO) && !style->json;
+	bool terminal = out_is_page() && !style->json;
 	struct top t = {
 		.client = c,
 		.args = a,

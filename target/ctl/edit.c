@@ -181,10 +181,12 @@ static void none_of(struct ctl_call *call, const char *what, const char *name, c
 	const char *near = NULL;
 
 	for (unsigned i = 0; i < count; i++) {
+		const char *end;
 		char *one;
 
 		memcpy(&one, (const char *)items + i * size + offset, sizeof one);
-		if (near_is(name, one, &best))
+		end = strrchr(one, ':'); /* of an iSCSI name people know the end */
+		if (near_is(name, one, &best) || (end && near_is(name, end + 1, &best)))
 			near = one;
 	}
 	ctl_fail(call, RPC_NOT_FOUND, "%s \"%s\": there is none%s%s%s", what, name,
@@ -251,7 +253,10 @@ char *ctl_iscsi_name(struct ctl_call *call, const char *text)
 
 	if (!cfg_iscsi_name(text, name, why))
 		return name;
-	ctl_fail(call, RPC_USAGE, "\"%.230s\" %s", text, why);
+	if (*why == '"') /* it names the name already */
+		ctl_fail(call, RPC_USAGE, "%s", why);
+	else
+		ctl_fail(call, RPC_USAGE, "\"%.230s\" %s", text, why);
 	free(name);
 	return NULL;
 }

@@ -140,13 +140,16 @@ def test_top():
         tap.check(done.code == 0 and lines[0].split()[:2] == ["KIND", "NAME"] and
                   [l.split()[1] for l in lines[1:]] == ["idle", "m"], "lines", str(done))
         tap.check(kura("top --by disk").code == 2, "a word that is none")
-        page = subprocess.run(
+        page, dumb = (subprocess.run(
             ["script", "-qec", " ".join([tool.binary(), *kura.options, "top --count 1"]),
              "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=60 * SLOW, check=False)
+            timeout=60 * SLOW, check=False, env=dict(os.environ, TERM=term))
+            for term in ("xterm", "dumb"))
         tap.check(page.stdout.startswith("\033[?1049h") and "\033[?1049l" in page.stdout and
                   "since kurad was started" in page.stdout, "a page on a terminal",
                   repr(page.stdout))
+        tap.check("KIND" in dumb.stdout and "\033" not in dumb.stdout,
+                  "lines on a terminal that has no pages", repr(dumb.stdout))
         host.close()
 
 

@@ -181,9 +181,16 @@ def test_completion():
 
 REFUSED = (
     ("a verb that is not", "voluem", 2, "no verb is called"),
+    ("half of one", "volume", 2, '"volume" is half of a verb: create, list, show,'),
+    ("its other half", "list", 2, "target list, lun list,"),
+    ("help on one that is near", "help volme lst", 2, 'did you mean "volume list"?'),
+    ("help on its beginning", "help vol", 2, 'did you mean "volume create"?'),
     ("one that is near", "job lits", 2, 'did you mean "job list"?'),
     ("too little", "job show", 2, "needs job"),
     ("too much", "job show 1 2", 2, '"2" is too much'),
+    ("too much, for want of an option", "volume create v 10G", 2, "did you mean --size 10G?"),
+    ("the end of a name", "target show tol", 3, f'did you mean "{TARGET}"'),
+    ("no iSCSI name", "target create bogus", 2, 'kura: "bogus" is no iSCSI name'),
     ("no number", "job show one", 2, "is no number"),
     ("out of range", "job show 0", 2, "from 1 to 4294967295"),
     ("an option that is not", "job list --al", 2, "takes no --al"),
@@ -195,6 +202,11 @@ REFUSED = (
 def test_refusals():
     with kurad.Kurad(kurad.one_target(TARGET, [VOLUME])) as k:
         kura = tool.Tool(k)
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([tool.binary(), *kura.options, "volume", "list"], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        tap.check(done.returncode == 1 and "No space left" in done.stderr,
+                  "what cannot be printed is said", str(done))
         for name, line, code, text in REFUSED:
             done = kura(line)
             tap.check(done.code == code and text in done.err and not done.out, name, str(done))
