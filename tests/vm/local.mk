@@ -17,6 +17,7 @@ EXTRA_DIST += \
 	tests/vm/paths.py \
 	tests/vm/pools.py \
 	tests/vm/pools_story.py \
+	tests/vm/pools_thin.py \
 	tests/vm/run.sh \
 	tests/vm/scsitools.py \
 	tests/vm/sessions.py \

@@ -6,8 +6,8 @@ TAP.
 The contract test (tests/store/test_pool) runs over each kind, and the test that ends verbs between
 their steps; then kurad itself, in the machine, serves volumes of a thin pool to the machine's own
 initiator, and another kurad, with no more rights than its unit gives it, takes the pool over with
-its reservations; then the verbs of kura from the first pool to the last (pools_story.py). Names of
-parts run only these: pools.py contract faults serve story
+its reservations; then the verbs of kura from the first pool to the last (pools_story.py), and a thin pool that
+fills up (pools_thin.py). Names of parts run only these: pools.py contract faults serve story thin
 """
 
 import os
@@ -23,6 +23,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 import kurad  # noqa: E402
 import linux  # noqa: E402
 import pools_story  # noqa: E402
+import pools_thin  # noqa: E402
 import tapout  # noqa: E402
 from machine import Machine, MachineFailed  # noqa: E402
 
@@ -221,8 +222,9 @@ def serve(tap, guest):
 
 
 # The faults take minutes for each kind of LVM, and run only when they are named.
-USUAL = "contract", "serve", "story"
-PARTS = {"contract": contract, "faults": faults, "serve": serve, "story": pools_story.play}
+USUAL = "contract", "serve", "story", "thin"
+PARTS = {"contract": contract, "faults": faults, "serve": serve, "story": pools_story.play,
+         "thin": pools_thin.play}
 
 
 def play(tap, folder, parts):
