@@ -4,9 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#define EASE_PERCENT 2u               /* so far below a mark it is armed again */
-#define STEP_PARTS   5u               /* a step is a fifth of what there is */
-#define META_LEAST   (4ull << 20)     /* bytes of metadata: a step is an extent at least */
+#define EASE_PERCENT 2u           /* so far below a mark it is armed again */
+#define STEP_PARTS   5u           /* a step is a fifth of what there is */
+#define META_LEAST   (4ull << 20) /* bytes of metadata: a step is an extent at least */
+#define META_MARK    25u /* percent: dm-thin keeps a tenth of its metadata, however large */
 #define META_MOST    (16192ull << 20) /* bytes of metadata that dm-thin makes use of */
 #define AGAIN_S      60u              /* until what failed is tried again */
 #define FAST_BYTES   (256ull << 20)   /* what may be written in a second */
@@ -60,12 +61,13 @@ static void decide_extend(const struct pool_policy *policy, struct pool_policy_s
 	const struct pool_info *info, enum pool_part part, uint64_t now_s,
 	struct pool_policy_act *act)
 {
-	unsigned used = pool_policy_used(info, part);
+	unsigned used = pool_policy_used(info, part), mark = policy->extend_at;
 
-	if (!policy->extend_at || is_below(used, policy->extend_at))
+	if (part == POOL_META && mark && mark < META_MARK)
+		mark = META_MARK;
+	if (!mark || is_below(used, mark))
 		state->stuck[part] = false;
-	if (!policy->extend_at || used < policy->extend_at ||
-		(state->stuck[part] && now_s < state->again_s[part]))
+	if (!mark || used < mark || (state->stuck[part] && now_s < state->again_s[part]))
 		return;
 	act->extend = step_of(policy, info, part);
 	if (act->extend)

@@ -13,7 +13,8 @@ enum pool_part { POOL_DATA, POOL_META, POOL_PARTS };
 /* What a person wants. */
 struct pool_policy {
 	unsigned low_water;  /* percent used from which on room is short; 0: it never is */
-	unsigned extend_at;  /* percent used from which on a part is extended; 0: never */
+	unsigned extend_at;  /* percent used from which on a part is extended, metadata not below
+				25; 0: never */
 	uint64_t extend_by;  /* bytes of data for each step; 0: a fifth of what there is */
 	uint64_t extend_max; /* bytes of data that there may be; 0: any number */
 };

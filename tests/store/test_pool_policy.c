@@ -145,6 +145,20 @@ static void test_metadata_bounds(void **unused)
 	assert_true(act[POOL_META].at_max);
 }
 
+/* Metadata is never quite empty: a low mark would have it extended for ever. */
+static void test_metadata_least(void **unused)
+{
+	const struct pool_policy policy = { .extend_at = 5 };
+	struct pool_policy_state state = { 0 };
+
+	(void)unused;
+	decide(&policy, &state, thin(4, 24), 1);
+	assert_true(is_quiet());
+	decide(&policy, &state, thin(5, 25), 2);
+	assert_int_equal(act[POOL_META].extend, 20 * MIB);
+	assert_int_equal(act[POOL_DATA].extend, 20 * GIB);
+}
+
 static void test_at_max(void **unused)
 {
 	const struct pool_policy policy = {
@@ -244,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_no_mark),
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_metadata_bounds),
+		cmocka_unit_test(test_metadata_least),
 		cmocka_unit_test(test_at_max),
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_directory),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A thin pool that fills up: past its low-water mark the log says so once, and open-iscsi of the same
-machine is told; by policy it is extended from its volume group, data and metadata, until there is no
-room left, which is told once."""
+machine is told; by policy it is extended from its volume group until there is no room
+left, which is told once."""
 
 import re
 import shlex
@@ -121,25 +121,12 @@ def _no_room(box, disk):
     guest.surely("lvremove -y vg/ballast")
 
 
-def _metadata(box):
-    """Data may not grow; metadata is past its mark."""
-    before = box.has("lv_metadata_size")
-    box.other_marks(' extend_at = 8; extend_max = "64M";')
-    box.check(box.said("of=metadata"), "metadata past the mark is extended")
-    box.settled()
-    after = box.has("lv_metadata_size")
-    box.check(after == before + 4 * MIB and box.has("lv_size") == 112 * MIB,
-              "as lvs sees it; data is not, beyond extend_max", f"{before} {after}")
-    box.check(len(box.lines("as large as it may be")) == 1, "which is told, once")
-
-
 def play(tap, guest):
     box = Thin(tap, guest)
     disk = box.begin_with()
     _short(box, disk)
     _extended(box)
     _no_room(box, disk)
-    _metadata(box)
     disk.logout()
     box.ask("volume delete filled --force")
     box.stop()
