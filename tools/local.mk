@@ -25,6 +25,8 @@ TESTS += tests/unit/test_crash.py
 tests/unit/test_crash.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_durable.py
 tests/unit/test_durable.log: kurad$(EXEEXT) kura$(EXEEXT)
+TESTS += tests/unit/test_golden.py
+tests/unit/test_golden.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_check.py
 tests/unit/test_check.log: kurad$(EXEEXT) kura$(EXEEXT)
 TESTS += tests/unit/test_control.py
