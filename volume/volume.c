@@ -146,16 +146,7 @@ void vol_io_finish(struct vol_chan *chan, struct vol_io *io, int res)
 
 void vol_io_call(struct vol_chan *chan, struct vol_io *io, int (*run)(struct loop_io *lio))
 {
-	struct loop_io *lio = &io->lio;
-
-	lio->op = LOOP_IO_CALL;
-	lio->file = NULL;
-	lio->iov = NULL;
-	lio->iovcnt = 0;
-	lio->buf = NULL;
-	lio->run = run;
-	lio->done = guard_lio_done;
-	loop_io_submit(chan->loop, lio);
+	loop_io_call(chan->loop, &io->lio, run, guard_lio_done);
 }
 
 static void guard_check_iov(const struct vol_io *io)

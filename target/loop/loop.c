@@ -533,3 +533,16 @@ void loop_io_submit(struct loop *loop, struct loop_io *io)
 	else
 		loop->ops->io_submit(loop, io);
 }
+
+void loop_io_call(struct loop *loop, struct loop_io *io, int (*run)(struct loop_io *io),
+	void (*done)(struct loop_io *io, int res))
+{
+	io->op = LOOP_IO_CALL;
+	io->file = NULL;
+	io->iov = NULL;
+	io->iovcnt = 0;
+	io->buf = NULL;
+	io->run = run;
+	io->done = done;
+	loop_io_submit(loop, io);
+}

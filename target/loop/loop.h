@@ -300,6 +300,10 @@ void loop_file_close(struct loop *loop, struct loop_file *f);
  */
 void loop_io_submit(struct loop *loop, struct loop_io *io);
 
+/* Queues a LOOP_IO_CALL of `run`, whose fields it fills in; else as loop_io_submit. */
+void loop_io_call(struct loop *loop, struct loop_io *io, int (*run)(struct loop_io *io),
+	void (*done)(struct loop_io *io, int res));
+
 /*
  * Calls done(io, res) later in this turn: for those who have the result at once, as memory stores
  * do, and must not call back inside the call. Keeps `io` until done.

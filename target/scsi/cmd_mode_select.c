@@ -100,10 +100,7 @@ static void select_save(const struct select_list *list)
 	s->task = list->task;
 	s->bits = list->bits;
 	s->mask = list->mask;
-	s->lio.op = LOOP_IO_CALL;
-	s->lio.run = save_run;
-	s->lio.done = save_done;
-	loop_io_submit(list->task->nexus->loop, &s->lio);
+	loop_io_call(list->task->nexus->loop, &s->lio, save_run, save_done);
 }
 
 static void select_change(const struct select_list *list)

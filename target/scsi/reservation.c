@@ -278,11 +278,8 @@ static void home_save(struct res_request *req)
 	struct vol_info info = vol_info(res->vol);
 
 	req->text = res_file_build(req->next, info.uuid, res->serial + 1);
-	req->io.op = LOOP_IO_CALL;
-	req->io.run = save_run;
-	req->io.done = save_done;
 	if (req->text)
-		loop_io_submit(res->home, &req->io);
+		loop_io_call(res->home, &req->io, save_run, save_done);
 	else
 		save_done(&req->io, -ENOMEM);
 }

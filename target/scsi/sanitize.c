@@ -180,8 +180,7 @@ static int clear_run(struct loop_io *call)
 static void record(struct scsi_sanitize *s, int (*run)(struct loop_io *call),
 	void (*done)(struct loop_io *call, int res))
 {
-	s->call = (struct loop_io){ .op = LOOP_IO_CALL, .run = run, .done = done };
-	loop_io_submit(s->loop, &s->call);
+	loop_io_call(s->loop, &s->call, run, done);
 }
 
 /* ---- the pieces ---- */

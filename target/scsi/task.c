@@ -529,19 +529,10 @@ static void task_call_done(struct loop_io *lio, int res)
 void scsi_task_call(struct scsi_task *task, int (*run)(struct loop_io *lio),
 	void (*next)(struct scsi_task *task))
 {
-	struct loop_io *lio = &task->io.lio;
-
 	vol_io_init(&task->io);
-	lio->op = LOOP_IO_CALL;
-	lio->file = NULL;
-	lio->iov = NULL;
-	lio->iovcnt = 0;
-	lio->buf = NULL;
-	lio->run = run;
-	lio->done = task_call_done;
 	task->next = next;
 	task->owner = SCSI_OWNER_VOLUME;
-	loop_io_submit(task->nexus->loop, lio);
+	loop_io_call(task->nexus->loop, &task->io.lio, run, task_call_done);
 }
 
 /* ---- data-in of a few bytes ---- */
