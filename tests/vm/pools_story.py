@@ -59,7 +59,8 @@ class Box:
 
     def ask(self, words):
         """The answer of a verb that has to succeed."""
-        status, text = self.verb("--json " + words)
+        status, text = self.verb(f"--json {words} 2>/tmp/why; s=$?; [ $s = 0 ] || cat /tmp/why; "
+                                 "exit $s")
         if status:
             raise MachineFailed(f"kura {words}: {status}\n{text}" + self.log())
         return json.loads(text)
@@ -422,7 +423,7 @@ def _images(box):
     """A volume that is mapped goes out as an image and comes back into the other pool."""
     box.ask("volume export copy --file /tmp/copy.qcow2")
     box.ask("volume import back --file /tmp/copy.qcow2 --pool thick")
-    status, text = box.guest.kura("cmp /dev/vg/copy /dev/vg/back; rm /tmp/copy.qcow2")
+    status, text = box.guest.kura("cmp /dev/vg/copy /dev/vg/back && rm /tmp/copy.qcow2")
     left = box.guest.surely("lvs --noheadings -o lv_name vg")
     box.check(status == 0 and "export" not in left,
               "a volume is exported, imported into the other pool, and equal", text + left)
