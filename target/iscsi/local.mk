@@ -7,7 +7,7 @@ target_iscsi_libiscsit_a_SOURCES = target/iscsi/pdu.h target/iscsi/opcodes.def t
 	target/iscsi/session.c target/iscsi/member.c target/iscsi/join.c target/iscsi/ack.c target/iscsi/window.c \
 	target/iscsi/registry.c target/iscsi/server.c target/iscsi/look.h target/iscsi/look.c \
 	target/iscsi/command.c target/iscsi/dataout.c target/iscsi/nop.c target/iscsi/tmf.c \
-	target/iscsi/logout.c target/iscsi/login.h target/iscsi/login.c target/iscsi/login_chap.h \
+	target/iscsi/logout.c target/iscsi/login.h target/iscsi/login_guts.h target/iscsi/login.c target/iscsi/login_text.c target/iscsi/login_chap.h \
 	target/iscsi/catalogue.h target/iscsi/catalogue.c target/iscsi/round.c \
 	target/iscsi/login_chap.c target/iscsi/login_guard.h target/iscsi/login_guard.c \
 	target/iscsi/binary.h target/iscsi/binary.c target/iscsi/keys.h target/iscsi/keys.def \
