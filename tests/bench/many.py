@@ -112,10 +112,10 @@ class Figures:
         self.add(what, bar, wall=spent, store=store, tool=tool_seconds() - in_tool,
                  cpu=cpu_seconds(self.k.process.pid) - cpu)
 
-    def start(self, what):
+    def start(self, what, bar=None):
         began = time.monotonic()
         self.k.start()
-        self.add(what, BARS["start"], wall=time.monotonic() - began,
+        self.add(what, bar, wall=time.monotonic() - began,
                  cpu=cpu_seconds(self.k.process.pid))
 
     def round(self, count):
@@ -132,7 +132,7 @@ class Figures:
 
     def restart(self):
         self.k.end()
-        self.start("restart to serving")
+        self.start("restart to serving", BARS["start"])
 
 
 def print_rows(rows):
