@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A thin pool that fills up: past its low-water mark the log says so once, and open-iscsi of the same
-machine is told; by policy it is extended from its volume group until there is no room
-left, which is told once."""
+machine is told; by policy it is extended from its volume group, data and metadata, until there is no
+room left, which is told once."""
 
 import re
 import shlex
@@ -121,12 +121,26 @@ def _no_room(box, disk):
     guest.surely("lvremove -y vg/ballast")
 
 
+def _metadata(box):
+    """Data may not grow; metadata is past its mark: devices that LVM does not know of take it."""
+    before = box.has("lv_metadata_size")
+    box.guest.surely("i=1000; while [ $i -lt 1220 ]; do dmsetup message vg-low-tpool 0 "
+                     "\"create_thin $i\" || break; i=$((i + 1)); done")
+    box.other_marks(' extend_at = 25; extend_max = "64M";')
+    box.check(box.said("of=metadata"), "metadata past the mark is extended")
+    box.settled()
+    after = box.has("lv_metadata_size")
+    box.check(after == before + 4 * MIB and box.has("lv_size") == 112 * MIB,
+              "as lvs sees it; data is not, beyond extend_max", f"{before} {after}")
+
+
 def play(tap, guest):
     box = Thin(tap, guest)
     disk = box.begin_with()
     _short(box, disk)
     _extended(box)
     _no_room(box, disk)
+    _metadata(box)
     disk.logout()
     box.ask("volume delete filled --force")
     box.stop()
