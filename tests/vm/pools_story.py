@@ -343,7 +343,7 @@ def _has_snapshots(box, volume):
     """A snapshot of classic LVM goes with its origin, and keeps it as large as it is."""
     box.refused(f"volume grow {volume} +8M", "delete its snapshots first",
                 "thick: a volume with snapshots does not grow")
-    box.refused(f"volume delete {volume} --force", "delete these first",
+    box.refused(f"volume delete {volume} --yes --force", "delete these first",
                 "thick: a volume with snapshots is not deleted")
     names = [v["volume"] for v in box.ask("volume list")["volumes"]]
     box.check(volume in names, "thick: and stays as it was", f"{names}")
@@ -414,7 +414,7 @@ def _block(box):
     box.check("LVM on this box looks at /dev/vdd" in text, "kura check says that LVM looks at it",
               text)
     disk.logout()
-    box.refused("volume delete disk --force", "cannot delete", "a disk is not deleted")
+    box.refused("volume delete disk --yes --force", "cannot delete", "a disk is not deleted")
     box.ask("volume forget disk --force")
     box.ask("pool remove disk")
 

@@ -142,7 +142,7 @@ def play(tap, guest):
     _no_room(box, disk)
     _metadata(box)
     disk.logout()
-    box.ask("volume delete filled --force")
+    box.ask("volume delete filled --yes --force")
     box.stop()
     guest.surely("lvremove -y vg/low")
     box.note("levels")
