@@ -65,22 +65,18 @@ static void draw(FILE *f, unsigned number, const struct jval *job, unsigned look
 		draw_line(f, number, done, total);
 }
 
-/* Turns the ended job's entry into the answer of its verb. */
+/* A job that has ended badly makes the reply a refusal. */
 static void finish(struct reply *reply)
 {
-	struct jval *job = own_take(reply->result);
-	const char *state = jval_text(jval_get(job, "state"));
+	const char *state = jval_text(jval_get(reply->result, "state"));
+	int64_t exit = jval_number(jval_get(reply->result, "exit"));
+	const char *why = jval_text(jval_get(reply->result, "why"));
 
-	if (state && !strcmp(state, "done")) {
-		reply->result = jval_copy(jval_get(job, "result"));
-	} else {
-		int64_t exit = jval_number(jval_get(job, "exit"));
-		const char *why = jval_text(jval_get(job, "why"));
-
-		reply->exit = exit > 0 ? (enum rpc_exit)exit : RPC_REFUSED;
-		reply->why = own_strdup(why ? why : "the job was cancelled");
-	}
-	jval_free(job);
+	if (state && !strcmp(state, "done"))
+		return;
+	reply->exit = exit > 0 ? (enum rpc_exit)exit : RPC_REFUSED;
+	reply->why = own_strdup(why ? why : "the job was cancelled");
+	jval_free(own_take(reply->result));
 }
 
 static bool is_running(const struct reply *reply)
@@ -125,7 +121,18 @@ void job_wait(struct client *c, unsigned number, FILE *f, struct reply *reply)
 		finish(reply);
 		return;
 	}
-	fprintf(f, "job %u goes on; kura job show %u, kura job cancel %u\n", number, number,
+	fprintf(f, "job %u goes on; kura job wait %u, kura job cancel %u\n", number, number,
 		number);
 	jval_free(own_take(reply->result));
+}
+
+void job_wait_result(struct client *c, unsigned number, FILE *f, struct reply *reply)
+{
+	struct jval *job;
+
+	job_wait(c, number, f, reply);
+	job = own_take(reply->result);
+	if (job)
+		reply->result = jval_copy(jval_get(job, "result"));
+	jval_free(job);
 }

@@ -138,6 +138,24 @@ static enum rpc_exit confirm(const struct args *a)
 	return RPC_REFUSED;
 }
 
+/* What kurad answers; for what takes long, when it is over. */
+static void call(struct client *c, const struct args *a, struct reply *reply)
+{
+	unsigned number;
+
+	client_call(c, a->verb, a->params, reply);
+	if (reply->exit != RPC_DONE || a->detach)
+		return;
+	number = (unsigned)jval_number(jval_get(reply->result, "job"));
+	if (a->verb->id == RPC_VERB_job_wait) {
+		reply_fini(reply);
+		job_wait(c, number, stderr, reply);
+	} else if (a->verb->class == RPC_JOB) {
+		reply_fini(reply);
+		job_wait_result(c, number, stderr, reply);
+	}
+}
+
 static enum rpc_exit ask(const struct args *a)
 {
 	struct out_style style = style_of(a);
@@ -160,13 +178,7 @@ static enum rpc_exit ask(const struct args *a)
 		client_close(&c);
 		return exit;
 	}
-	client_call(&c, a->verb, a->params, &reply);
-	if (reply.exit == RPC_DONE && a->verb->class == RPC_JOB && !a->detach) {
-		unsigned number = (unsigned)jval_number(jval_get(reply.result, "job"));
-
-		reply_fini(&reply);
-		job_wait(&c, number, stderr, &reply);
-	}
+	call(&c, a, &reply);
 	exit = reply.exit;
 	if (exit != RPC_DONE)
 		print_refusal(a, &reply);

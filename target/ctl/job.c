@@ -29,6 +29,7 @@ struct ctl_job {
 
 struct ctl_jobs {
 	pthread_mutex_t lock;
+	pthread_cond_t ended; /* a job has */
 	struct list all;      /* ctl_job.node, oldest first */
 	unsigned count, last; /* jobs in it, and the last number given */
 };
@@ -46,6 +47,7 @@ struct ctl_jobs *ctl_jobs_new(void)
 	struct ctl_jobs *jobs = own_calloc(1, sizeof *jobs);
 
 	pthread_mutex_init(&jobs->lock, NULL);
+	pthread_cond_init(&jobs->ended, NULL);
 	list_init(&jobs->all);
 	return jobs;
 }
@@ -72,6 +74,7 @@ void ctl_jobs_free(struct ctl_jobs *jobs)
 		list_del(&job->node);
 		job_free(job);
 	}
+	pthread_cond_destroy(&jobs->ended);
 	pthread_mutex_destroy(&jobs->lock);
 	free(jobs);
 }
@@ -100,6 +103,7 @@ static void *job_run(void *arg)
 	(void)fault_point(FAULT_job_done);
 	pthread_mutex_lock(&job->jobs->lock);
 	job->state = call->exit == RPC_DONE ? JOB_DONE : job->cancel ? JOB_CANCELLED : JOB_FAILED;
+	pthread_cond_broadcast(&job->jobs->ended);
 	pthread_mutex_unlock(&job->jobs->lock);
 	if (call->exit == RPC_DONE)
 		log_info("job done", "job=%u verb=\"%s\"", job->number, call->verb->words);
@@ -208,6 +212,23 @@ bool ctl_job_show(struct ctl_jobs *jobs, unsigned number, struct jval *out)
 
 	pthread_mutex_lock(&jobs->lock);
 	job = find(jobs, number);
+	if (job)
+		describe(job, out);
+	pthread_mutex_unlock(&jobs->lock);
+	return job;
+}
+
+bool ctl_job_wait(struct ctl_jobs *jobs, unsigned number, struct jval *out)
+{
+	struct timespec until;
+	struct ctl_job *job;
+	int err = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec++;
+	pthread_mutex_lock(&jobs->lock);
+	while ((job = find(jobs, number)) && job->state == JOB_RUNNING && !err)
+		err = pthread_cond_timedwait(&jobs->ended, &jobs->lock, &until);
 	if (job)
 		describe(job, out);
 	pthread_mutex_unlock(&jobs->lock);

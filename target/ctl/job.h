@@ -28,6 +28,9 @@ void ctl_jobs_list(struct ctl_jobs *jobs, struct jval *list);
 /* What is known of one into `out`; false: there is none of that number. Any thread. */
 bool ctl_job_show(struct ctl_jobs *jobs, unsigned number, struct jval *out);
 
+/* The same once it has ended, or a second later. Blocks. */
+bool ctl_job_wait(struct ctl_jobs *jobs, unsigned number, struct jval *out);
+
 /* Asks one to end; false: there is none of that number. Any thread. */
 bool ctl_job_cancel(struct ctl_jobs *jobs, unsigned number);
 

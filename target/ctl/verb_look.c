@@ -151,6 +151,12 @@ void verb_job_show(struct ctl_call *call)
 		no_such_job(call);
 }
 
+void verb_job_wait(struct ctl_call *call)
+{
+	if (!ctl_job_wait(call->jobs, (unsigned)ctl_number(call, "job", 0), call->result))
+		no_such_job(call);
+}
+
 void verb_job_cancel(struct ctl_call *call)
 {
 	unsigned number = (unsigned)ctl_number(call, "job", 0);

@@ -28,7 +28,7 @@ ALIVE = {"status", "stats", "top", "metrics", "trace", "verbs", "version", "chec
 LINES = """
 version | status | stats | top --count 1 | metrics | trace | verbs | check | check --all
 trace tasks on | trace tasks off | trace tasks maybe | log level | log level debug | log level loud
-job list | job show 1 | job cancel 1
+job list | job show 1 | job wait 1 | job cancel 1
 pool list | pool show p | pool show pp | pool add q --kind dir --path @/q
 pool add q --kind dir --path @/q | pool add q --kind dir --path @/q --if-not-exists | pool add r --kind dir
 pool remove q | pool remove q | pool remove q --if-exists | pool remove p
@@ -41,7 +41,7 @@ volume grow a 2M | volume grow a 2M | volume grow a 1M | volume grow aa 2M | vol
 volume shrink a 1M | volume shrink a 1M --force | volume shrink aa 1M --force
 volume rename a b | volume rename a b | volume rename b m | volume rename b a
 volume snapshot aa s | volume revert aa s | volume snapshot a m
-volume clone a c | volume clone a c | volume clone aa d | job show 1 | job cancel 1
+volume clone a c | volume clone a c | volume clone aa d | job show 1 | job wait 1 | job cancel 1
 volume export a --file @/out.raw --format raw | volume export a --file @/out.raw --format raw
 volume export aa --file @/none | volume import i --file @/out.raw --pool p | volume import i --file @/out.raw
 volume import j --file @/none --pool p

@@ -42,7 +42,7 @@ def test_pages():
         done = kura("help " + verb)
         tap.check(done.code == 0 and done.out.startswith(f"kura {verb}"), f"help {verb}", str(done))
     done = kura("help job")
-    tap.check(done.code == 0 and done.out.count("\n") == 3, "the verbs of one noun", str(done))
+    tap.check(done.code == 0 and done.out.count("\n") == 4, "the verbs of one noun", str(done))
 
 
 # --- completion -----------------------------------------------------------------------------
@@ -53,7 +53,7 @@ SPARE = {"name": "alps", "store": "mem", "size": "8M"}
 FOLLOWS = (
     ("kura jo", {"job"}, True),
     ("kura ", {"status", "volume", "help", "import-config"}, False),
-    ("kura job ", {"list", "show", "cancel"}, True),
+    ("kura job ", {"list", "show", "wait", "cancel"}, True),
     ("kura status --j", {"--json"}, True),
     ("kura help volume gr", {"grow"}, True),
     ("kura completion ", {"bash", "zsh", "fish"}, True),

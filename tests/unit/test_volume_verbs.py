@@ -497,7 +497,24 @@ def test_cancel():
         tap.check(code == 0 and answer["state"] == "cancelled", "a job that has ended stays so",
                   str(answer))
         box.done("the same name is free", "volume create new --size 1M")
+        waited(box)
     shutil.rmtree(bin_folder)
+
+
+def waited(box):
+    """A job that nobody stayed with is taken up again, and waiting ends as it does."""
+    box.refused("a job that is none", 3, "none of that number", "job wait 999")
+    begun = box.tool.run("volume", "clone", "big", "copy", "--detach", "--json").json()["job"]
+    answer = box.done("wait for a clone", f"job wait {begun}", state="done", exit=0)
+    tap.check(answer["result"]["volume"] == "copy" and box.must("volume show copy")["size"],
+              "with what it has made", str(answer))
+    begun = box.tool.run("volume", "import", "late", "--file", box.path("disk"), "--format", "raw",
+                         "--detach", "--json").json()["job"]
+    waiter = subprocess.Popen([tool.binary(), *box.tool.options, "job", "wait", str(begun)],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    box.must(f"job cancel {begun}")
+    said = waiter.communicate(timeout=60 * SLOW)[0]
+    tap.check(waiter.returncode == 1 and "ended as asked" in said, "one that is cancelled is told so", said)
 
 
 # --- kill -9 at each step -------------------------------------------------------------------
