@@ -148,17 +148,22 @@ static void reload(struct server *srv, const char *path, const char *state_dir)
 	rest_notify(srv);
 }
 
-static void wait_for_end(struct server *srv, const struct run_opts *opts, int signals)
+static void wait_for_end(
+	struct server *srv, struct ctl *ctl, const struct run_opts *opts, int signals)
 {
 	struct pollfd p = { .fd = signals, .events = POLLIN };
 	bool again = false;
 	int sig;
 
 	while (!(sig = take_signal(signals, &again))) {
-		if (again)
+		if (again) {
+			/* a verb that began before would take back what the file says now */
+			ctl_hold(ctl);
 			reload(srv, opts->config, opts->state_dir);
-		else
+			ctl_release(ctl);
+		} else {
 			(void)poll(&p, 1, -1);
+		}
 		again = false;
 	}
 	log_info("kurad stopping", "signal=%s", sig == SIGTERM ? "SIGTERM" : "SIGINT");
@@ -235,7 +240,7 @@ static int serve(struct server *srv, const struct run_opts *opts, int signals)
 		log_info("kurad ready", "version=%s engine=%s loops=%u", PACKAGE_VERSION,
 			server_engine(srv), server_loops(srv));
 		rest_notify(srv);
-		wait_for_end(srv, opts, signals);
+		wait_for_end(srv, ctl, opts, signals);
 	}
 	ctl_stop(ctl);
 	scrape_end(srv);

@@ -380,6 +380,18 @@ struct ctl *ctl_start(const char *path, struct server *srv, int *err, char *why)
 	return NULL;
 }
 
+void ctl_hold(struct ctl *ctl)
+{
+	if (ctl)
+		pthread_mutex_lock(&ctl->change);
+}
+
+void ctl_release(struct ctl *ctl)
+{
+	if (ctl)
+		pthread_mutex_unlock(&ctl->change);
+}
+
 void ctl_stop(struct ctl *ctl)
 {
 	if (!ctl)

@@ -31,6 +31,12 @@ struct ctl *ctl_start(const char *path, struct server *srv, int *err, char *why)
 /* Ends jobs and clients, removes the socket. NULL is fine. Takes it; waits for verbs that run. */
 void ctl_stop(struct ctl *ctl);
 
+/* From now on no verb changes anything: one that is at it has ended. NULL is fine. Blocks. */
+void ctl_hold(struct ctl *ctl);
+
+/* The opposite. */
+void ctl_release(struct ctl *ctl);
+
 /* Whoever asks, and whom. All borrowed. */
 struct ctl_asker {
 	struct server *srv;

@@ -20,6 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import kurad  # noqa: E402
 import tapout  # noqa: E402
+import tool  # noqa: E402
 from initiator import CHECK, GOOD, Initiator, Lost, read10, write10  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:apply"
@@ -347,6 +348,29 @@ def test_initiator_goes():
         a.close()
 
 
+def test_sighup_beside_verbs():
+    """A verb and SIGHUP each begin with what is served: neither takes back what the other did."""
+    with Box() as box:
+        kura, done = tool.Tool(box), threading.Event()
+        names = [f"{OTHER}.{i}" for i in range(40)]
+
+        def poke():
+            while not done.is_set():
+                box.process.send_signal(signal.SIGHUP)
+                time.sleep(0.002)
+
+        thread = threading.Thread(target=poke, daemon=True)
+        thread.start()
+        codes = [kura.run("target", "create", name).code for name in names]
+        done.set()
+        thread.join()
+        box.hup()
+        served = {t["target"] for t in kura.json("target list")["targets"]}
+        tap.check(codes == [0] * len(names) and served >= set(names),
+                  "verbs beside SIGHUP: all that was done is there",
+                  f"{codes} {sorted(set(names) - served)}")
+
+
 def test_alias():
     with Box() as box:
         a = box.log_in(1)
@@ -636,7 +660,7 @@ def test_clients():
 
 TESTS = (test_lun_comes, test_lun_goes, test_readonly, test_other_volume, test_sizes, test_reopen,
          test_cannot_open, test_target_goes, test_polite_logout, test_initiator_goes, test_alias,
-         test_hosts, test_secret, test_portals, test_portal_of_ours,
+         test_sighup_beside_verbs, test_hosts, test_secret, test_portals, test_portal_of_ours,
          test_portal_in_use, test_broken, test_options,
          test_nothing, test_clients, test_many)
 
