@@ -138,9 +138,10 @@ static void test_sizes_refused(void **state)
 static void test_conf_refused(void **state)
 {
 	struct place *p = *state;
-	const struct vol_layer_conf layers[6] = { { "stats", "" }, { "stats", "" }, { "stats", "" },
-		{ "stats", "" }, { "stats", "" }, { "stats", "" } };
+	struct vol_layer_conf layers[VOL_LAYERS_MAX];
 
+	for (unsigned i = 0; i < VOL_LAYERS_MAX; i++)
+		layers[i] = (struct vol_layer_conf){ "stats", "" };
 	p->conf.block_size = 1024;
 	refused(p, "neither 512 nor 4096");
 	p->conf.block_size = 4096;
@@ -154,7 +155,7 @@ static void test_conf_refused(void **state)
 	refused(p, "a/b");
 	p->conf.name = "vm1";
 	p->conf.layers = layers;
-	p->conf.layer_count = 6;
+	p->conf.layer_count = VOL_LAYERS_MAX;
 	refused(p, "too many");
 	p->conf.layer_count = 0;
 	p->conf.uuid = "1234";
@@ -332,8 +333,10 @@ static void run_truncated(struct place *p, struct rig *rig)
 	assert_int_equal(rig_rw(rig, chan, VOL_READ, 8192, data, 4096, 0), -EIO);
 	assert_int_equal(rig_rw(rig, chan, VOL_READ, 8192, data + 1, 512, 0), -EIO);
 	assert_true(rig_extents(rig, chan, 0, SIZE, e, 4) >= 1);
-	assert_int_equal(rig_op(rig, chan, VOL_FLUSH, 0, 0, 0), 0);
+	assert_int_equal(rig_op(rig, chan, VOL_FLUSH, 0, 0, 0), -EIO);
+	assert_int_equal(rig_rw(rig, chan, VOL_WRITE, 8192, data, 4096, 0), -EIO);
 	assert_int_equal(truncate(p->path, SIZE), 0);
+	assert_int_equal(rig_op(rig, chan, VOL_FLUSH, 0, 0, 0), 0);
 	assert_int_equal(rig_rw(rig, chan, VOL_READ, 8192, data, 4096, 0), 0);
 	assert_int_equal(data[0], 0);
 	rig_chan_close(rig, chan);
