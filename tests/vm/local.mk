@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	tests/vm/multipath.py \
 	tests/vm/paths.py \
 	tests/vm/pools.py \
+	tests/vm/pools_bad.py \
 	tests/vm/pools_story.py \
 	tests/vm/pools_thin.py \
 	tests/vm/run.sh \

@@ -6,8 +6,9 @@ TAP.
 The contract test (tests/store/test_pool) runs over each kind, and the test that ends verbs between
 their steps; then kurad itself, in the machine, serves volumes of a thin pool to the machine's own
 initiator, and another kurad, with no more rights than its unit gives it, takes the pool over with
-its reservations; then the verbs of kura from the first pool to the last (pools_story.py), and a thin pool that
-fills up (pools_thin.py). Names of parts run only these: pools.py contract faults serve story thin
+its reservations; then the verbs of kura from the first pool to the last (pools_story.py), a thin pool
+that fills up (pools_thin.py), and a device with bad days (pools_bad.py). Names of parts run only
+these: pools.py contract faults serve story thin bad
 """
 
 import os
@@ -22,6 +23,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 
 import kurad  # noqa: E402
 import linux  # noqa: E402
+import pools_bad  # noqa: E402
 import pools_story  # noqa: E402
 import pools_thin  # noqa: E402
 import tapout  # noqa: E402
@@ -37,8 +39,8 @@ KIT = linux.Kit(
     "pools",
     linux.TOOLS + ["lvm2", "dmsetup", "thin-provisioning-tools", "xfsprogs", "btrfs-progs",
                    "nfs-kernel-server", "nfs-common"],
-    linux.MODULES + ["virtio_blk", "dm_mod", "dm_thin_pool", "dm_snapshot", "xfs", "btrfs", "nfsd",
-                     "nfsv4"],
+    linux.MODULES + ["virtio_blk", "dm_mod", "dm_thin_pool", "dm_snapshot", "dm_flakey", "xfs", "btrfs",
+                     "nfsd", "nfsv4"],
     linux.OF_THE_HOST + ["fio", "qemu-img", "resize2fs"] + OURS
     + [shutil.which("setpriv") or "setpriv"], [])
 DISKS = 1 << 30, 512 << 20, 512 << 20, 32 << 20
@@ -222,9 +224,9 @@ def serve(tap, guest):
 
 
 # The faults take minutes for each kind of LVM, and run only when they are named.
-USUAL = "contract", "serve", "story", "thin"
+USUAL = "contract", "serve", "story", "thin", "bad"
 PARTS = {"contract": contract, "faults": faults, "serve": serve, "story": pools_story.play,
-         "thin": pools_thin.play}
+         "thin": pools_thin.play, "bad": pools_bad.play}
 
 
 def play(tap, folder, parts):
