@@ -34,8 +34,8 @@ WORKLOADS = [
     Workload("1m-write", "1 MiB sequential write, QD 4",
              "--block-size 1m --depth 4 --sequential --read-percent 0"),
 ]
-SUBJECTS = ["floor", "kurad-mem", "kurad-null", "kurad-file", "tgt-null", "tgt-file",
-            "istgt-file"]
+SUBJECTS = ["floor", "kurad-mem", "kurad-null", "kurad-file", "kurad-direct", "kurad-block",
+            "tgt-null", "tgt-file", "istgt-file"]
 SEQUENTIAL = ["64k-read", "64k-write", "1m-read", "1m-write"]
 FIELDS = ("iops", "mb_s", "p50_us", "p99_us", "mean_us", "target_cpu_us_per_io",
           "generator_cpu_us_per_io", "ios_per_cpu_s", "mb_per_cpu_s")
@@ -112,6 +112,7 @@ class Bench:
         self.target_cores, self.generator_cores = cores_for(args.loops)
         self.subjects = {}
         self.servers = []
+        self.disks = None
         self.samples = collections.defaultdict(list)
         self.failures = {}
         self.noise = []  # (cores used by others, cores taken by the host), per measurement
@@ -121,12 +122,14 @@ class Bench:
         wanted = chosen(SUBJECTS, self.args.only)
         disk = os.path.join(self.scratch, "disk.img")
         fill_file(disk, RANGE)
+        if "kurad-block" in wanted or "kurad-direct" in wanted:
+            self.disks = servers.Disks(self.scratch, RANGE)
         cores, scratch = self.target_cores, self.scratch
         floor = os.path.join(os.path.dirname(TOP), "shared", "floor", "floor.c")
         for server in (
                 servers.Floor(scratch, cores, floor),
                 servers.Kurad(scratch, cores, find_kurad(self.args.kurad), disk, RANGE,
-                              **settings_of(self.args)),
+                              self.disks, **settings_of(self.args)),
                 servers.Tgt(scratch, cores, disk),
                 servers.Istgt(scratch, cores, disk)):
             if any(name in wanted for name in server.luns):
@@ -143,8 +146,9 @@ class Bench:
         for name, (target, lun) in server.luns.items():
             if name in wanted:
                 self.subjects[name] = (server, target, lun)
-        if "kurad-mem" in self.subjects and isinstance(server, servers.Kurad):
-            self.generate("kurad-mem", "--fill --time 0 --block-size 1m --depth 4")
+        for name in ("kurad-mem", "kurad-direct", "kurad-block"):
+            if name in self.subjects and isinstance(server, servers.Kurad):
+                self.generate(name, "--fill --time 0 --block-size 1m --depth 4")
 
     def stop(self):
         for server in self.servers:
@@ -153,6 +157,8 @@ class Bench:
             except servers.kurad.KuradFailed as why:
                 self.failures["kurad"] = str(why)
                 print("# %s" % why)
+        if self.disks:
+            self.disks.end()
 
     def generate(self, subject, argv):
         """Runs the generator; returns its figures, or None with the reason in `failures`."""
@@ -298,6 +304,8 @@ class Bars:
                           self.over(w, "ios_per_cpu_s", "kurad-mem", "tgt-null"), 4)
             file = self.bench.medians(w, "kurad-file")
             self.at_most(w + ": CPU per I/O, kurad-file", file and file[cpu], 4, " us")
+            self.at_most(w + ": CPU per I/O, kurad-block over kurad-direct",
+                         self.over(w, cpu, "kurad-block", "kurad-direct"), 1.1)
         for w in SEQUENTIAL:
             for ours, theirs in (("kurad-file", "tgt-file"), ("kurad-null", "tgt-null")):
                 self.at_least("%s: MB per CPU second, %s over %s" % (w, ours, theirs),

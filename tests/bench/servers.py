@@ -107,6 +107,49 @@ def need(program):
     return path
 
 
+class Disks:
+    """Two block devices of the kernel over files (loop(4)): one to be served as it is, the other with
+    a filesystem and a file on it. Their paths are None where there can be none."""
+
+    def __init__(self, scratch, size):
+        self.folder = os.path.join(scratch, "mounted")
+        self.devices = []
+        self.block = self.direct = None
+        try:
+            self.block = self._device(os.path.join(scratch, "block.img"), size)
+            self._mount(self._device(os.path.join(scratch, "direct.img"), size + (64 << 20)))
+            self.direct = os.path.join(self.folder, "disk.img")
+        except (OSError, subprocess.SubprocessError) as why:
+            print("# without block devices: %s %s" % (why, getattr(why, "stderr", "") or ""))
+
+    @staticmethod
+    def _run(*argv):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True,
+                              env=dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin"))
+        return done.stdout.strip()
+
+    def _device(self, path, size):
+        with open(path, "wb") as f:
+            os.posix_fallocate(f.fileno(), 0, size)
+        self.devices.append(self._run("losetup", "--find", "--show", path))
+        return self.devices[-1]
+
+    def _mount(self, device):
+        """In a mount namespace of this process, which goes with it."""
+        if ctypes.CDLL(None, use_errno=True).unshare(0x00020000):  # CLONE_NEWNS
+            raise OSError(ctypes.get_errno(), "no mount namespace")
+        self._run("mount", "--make-rprivate", "/")
+        self._run("mkfs.ext4", "-q", "-F", device)
+        os.mkdir(self.folder)
+        self._run("mount", device, self.folder)
+
+    def end(self):
+        if self.direct:
+            self._run("umount", self.folder)
+        for device in self.devices:
+            self._run("losetup", "-d", device)
+
+
 class Floor(Server):
     """The yardstick: a program that only answers. Its source lies beside the checkout, or not."""
 
@@ -127,15 +170,19 @@ class Floor(Server):
 class Kurad(Server):
     """The project's own daemon with a volume on each store; the kernel chooses its port."""
 
-    def __init__(self, scratch, cores, path, disk, size, **settings):
+    def __init__(self, scratch, cores, path, disk, size, disks=None, **settings):
         super().__init__(scratch, cores)
         self.path = path
         name = NAME + ":kurad"
-        self.luns = {"kurad-mem": (name, 0), "kurad-null": (name, 1), "kurad-file": (name, 2)}
-        self.config = kurad.one_target(name, [
-            {"name": "mem", "store": "mem", "size": str(size)},
-            {"name": "null", "store": "null", "size": str(size)},
-            {"name": "file", "store": "file", "path": disk, "size": str(size)}], **settings)
+        volumes = [{"name": "mem", "store": "mem", "size": str(size)},
+                   {"name": "null", "store": "null", "size": str(size)},
+                   {"name": "file", "store": "file", "path": disk, "size": str(size)}]
+        if disks and disks.direct:
+            volumes += [{"name": "block", "store": "block", "path": disks.block},
+                        {"name": "direct", "store": "file", "path": disks.direct,
+                         "size": str(size), "cache": "direct"}]
+        self.luns = {"kurad-" + v["name"]: (name, i) for i, v in enumerate(volumes)}
+        self.config = kurad.one_target(name, volumes, **settings)
         self.daemon = None
 
     def start(self):
