@@ -17,6 +17,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#define CLOSED_LOOKS    20u
+#define CLOSED_PAUSE_US 150000u
 
 static bool is_thin(const struct pool *pool)
 {
@@ -293,10 +297,20 @@ static int lvm_adopt(struct pool *pool, const char *name, const struct meta_reco
 
 /* ---- deleting ---- */
 
+/* What we have just closed stays open for a moment more: a ring lets go of a file that was
+ * registered with it a second later (Linux 6.1). */
 static int check_closed(
 	const struct pool *pool, const struct pool_volume *v, const struct pool_why *why)
 {
-	if (!v->open)
+	const struct pool_why quiet = { 0 };
+	bool open = v->open;
+	struct lvm_lv lv;
+
+	for (unsigned looks = 0; open && looks < CLOSED_LOOKS; looks++) {
+		usleep(CLOSED_PAUSE_US);
+		open = lv_find(pool, v->name, &lv, &quiet) || lv.open;
+	}
+	if (!open)
 		return 0;
 	return pool_refuse(why, -EBUSY,
 		"volume %s: /dev/%s/%s is open; take it from its targets, or close what uses it",
