@@ -45,9 +45,13 @@ static time_t now_seconds(void)
 struct ctl_jobs *ctl_jobs_new(void)
 {
 	struct ctl_jobs *jobs = own_calloc(1, sizeof *jobs);
+	pthread_condattr_t attr;
 
 	pthread_mutex_init(&jobs->lock, NULL);
-	pthread_cond_init(&jobs->ended, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&jobs->ended, &attr);
+	pthread_condattr_destroy(&attr);
 	list_init(&jobs->all);
 	return jobs;
 }
@@ -224,7 +228,7 @@ bool ctl_job_wait(struct ctl_jobs *jobs, unsigned number, struct jval *out)
 	struct ctl_job *job;
 	int err = 0;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec++;
 	pthread_mutex_lock(&jobs->lock);
 	while ((job = find(jobs, number)) && job->state == JOB_RUNNING && !err)
