@@ -25,6 +25,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <sys/syscall.h>
 
 #define URING_SQES      256u
@@ -118,11 +119,22 @@ static void uring_cancel(struct uring *u, uint64_t data)
 
 /* ---- registered files ---- */
 
+/* Before Linux 6.13 a ring kept what was registered open until every request that was older had
+ * ended: a receive that waits on one connection held the devices of volumes that are closed. */
+static bool uring_lets_go(void)
+{
+	struct utsname is;
+
+	return !uname(&is) && strverscmp(is.release, "6.13") >= 0;
+}
+
 static void uring_files_init(struct uring *u)
 {
 	struct rlimit lim;
 	unsigned n = URING_FILES;
 
+	if (!uring_lets_go())
+		return;
 	if (!getrlimit(RLIMIT_NOFILE, &lim) && lim.rlim_cur < n)
 		n = (unsigned)lim.rlim_cur;
 	if (io_uring_register_files_sparse(&u->ring, n))
