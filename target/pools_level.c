@@ -284,9 +284,12 @@ void pools_follow(struct pools *pools, const struct config *cfg)
 	list_for_each (it, &pools->all) {
 		struct pools_one *one = container_of(it, struct pools_one, node);
 
-		for (unsigned i = 0; i < cfg->pool_count; i++)
+		for (unsigned i = 0; i < cfg->pool_count; i++) {
+			struct pool_policy next = pools_policy(&cfg->pools[i]);
+
 			if (!strcmp(cfg->pools[i].name, pool_name(one->pool)))
-				one->policy = pools_policy(&cfg->pools[i]);
+				pool_policy_change(&one->policy, &one->state, &next);
+		}
 	}
 	pthread_mutex_unlock(&pools->lock);
 	pools_level_poke(pools);

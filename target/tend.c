@@ -63,7 +63,7 @@ static void short_run(struct errand *e)
 		const char *pool = unit->volume->pool;
 
 		if (pool && !strcmp(pool, s->pool))
-			scsi_lun_short(unit->scsi, s->srv->loops[0]);
+			scsi_lun_short(unit->scsi, s->srv->loops[0], true);
 	}
 	errand_over(e);
 }

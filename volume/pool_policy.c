@@ -103,6 +103,17 @@ void pool_policy_decide(const struct pool_policy *policy, struct pool_policy_sta
 	}
 }
 
+void pool_policy_change(
+	struct pool_policy *policy, struct pool_policy_state *state, const struct pool_policy *next)
+{
+	bool same = policy->extend_at == next->extend_at && policy->extend_by == next->extend_by &&
+		    policy->extend_max == next->extend_max;
+
+	*policy = *next;
+	if (!same)
+		memset(state->stuck, 0, sizeof state->stuck);
+}
+
 bool pool_policy_extended(
 	struct pool_policy_state *state, enum pool_part part, int err, uint64_t now_s)
 {

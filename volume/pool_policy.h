@@ -42,6 +42,10 @@ struct pool_policy_act {
 void pool_policy_decide(const struct pool_policy *policy, struct pool_policy_state *state,
 	const struct pool_info *info, uint64_t now_s, struct pool_policy_act act[POOL_PARTS]);
 
+/* Another policy holds from now on: what could not be extended under the old one is tried again. */
+void pool_policy_change(struct pool_policy *policy, struct pool_policy_state *state,
+	const struct pool_policy *next);
+
 /* How extending ended: 0 or -errno. Whether a failure is to be told: the first one is. */
 bool pool_policy_extended(
 	struct pool_policy_state *state, enum pool_part part, int err, uint64_t now_s);

@@ -376,7 +376,7 @@ static void short_done(struct scsi_everywhere *e)
 }
 
 /* SBC-3 4.7.3.7: the threshold is told when it is crossed, not with each command. */
-void scsi_lun_short(struct scsi_lun *lun, struct loop *loop)
+void scsi_lun_short(struct scsi_lun *lun, struct loop *loop, bool crossed)
 {
 	uint64_t now = loop_now_ns(loop);
 	uint64_t told = __atomic_load_n(&lun->short_told_ns, __ATOMIC_RELAXED);
@@ -384,7 +384,7 @@ void scsi_lun_short(struct scsi_lun *lun, struct loop *loop)
 
 	if (!lun->thin)
 		return;
-	if (told && now < told + SHORT_AGAIN_NS)
+	if (told && !crossed && now < told + SHORT_AGAIN_NS)
 		return;
 	if (!__atomic_compare_exchange_n(
 		    &lun->short_told_ns, &told, now | 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))

@@ -61,7 +61,8 @@ int scsi_target_remove(struct scsi_change *change, struct scsi_target *target, u
 int scsi_lun_resized(struct scsi_change *change, struct scsi_lun *lun, uint64_t size);
 
 /* Space below the unit is short: if it is thin, every nexus gets THIN PROVISIONING SOFT THRESHOLD
- * REACHED, once a minute at most. On `loop`. */
-void scsi_lun_short(struct scsi_lun *lun, struct loop *loop);
+ * REACHED: each time that a mark was `crossed`; when a write found no space, once a minute at most.
+ * On `loop`. */
+void scsi_lun_short(struct scsi_lun *lun, struct loop *loop, bool crossed);
 
 #endif

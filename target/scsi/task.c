@@ -259,7 +259,7 @@ void scsi_task_fail_errno(struct scsi_task *task, int err)
 		fail_medium(task);
 		return;
 	case -ENOSPC: /* SBC-3 4.7.3.6; SBC-3 4.7.3.7: and the threshold is behind us */
-		scsi_lun_short(task->lun, task->nexus->loop);
+		scsi_lun_short(task->lun, task->nexus->loop, false);
 		scsi_task_fail(task, SENSE_SPACE_ALLOCATION_FAILED);
 		return;
 	case -EROFS:

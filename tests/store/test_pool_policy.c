@@ -213,6 +213,32 @@ static void test_no_room(void **unused)
 	assert_true(pool_policy_extended(&state, POOL_DATA, -ENOSPC, 703));
 }
 
+/* Room that a person has made by a larger extend_max is used at once, not after a minute. */
+static void test_extend_max_is_raised(void **unused)
+{
+	struct pool_policy policy = { .low_water = 90, .extend_at = 70, .extend_max = 100 * GIB };
+	struct pool_policy next = policy;
+	struct pool_policy_state state = { 0 };
+
+	(void)unused;
+	decide(&policy, &state, thin(80, 0), 1);
+	assert_true(act[POOL_DATA].at_max);
+	next.low_water = 95; /* says nothing about extending */
+	pool_policy_change(&policy, &state, &next);
+	assert_int_equal(policy.low_water, 95);
+	decide(&policy, &state, thin(80, 0), 2);
+	assert_true(is_quiet());
+	next.extend_max = 110 * GIB;
+	pool_policy_change(&policy, &state, &next);
+	decide(&policy, &state, thin(80, 0), 3);
+	assert_int_equal(act[POOL_DATA].extend, 10 * GIB);
+	assert_false(pool_policy_extended(&state, POOL_DATA, 0, 3));
+	next.extend_max = 90 * GIB;
+	pool_policy_change(&policy, &state, &next);
+	decide(&policy, &state, thin(80, 0), 4);
+	assert_true(act[POOL_DATA].at_max); /* a new reason, told */
+}
+
 /* A directory has a low-water mark, and nothing that could be extended. */
 static void test_directory(void **unused)
 {
@@ -261,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_metadata_least),
 		cmocka_unit_test(test_at_max),
 		cmocka_unit_test(test_no_room),
+		cmocka_unit_test(test_extend_max_is_raised),
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_pause),
 	};

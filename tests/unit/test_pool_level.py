@@ -103,8 +103,8 @@ def watch_units(k, kura, hosts):
               f"{count} {scope} {free}")
 
 
-def rearm(k):
-    """Below the mark it is armed again; the next time is one more line."""
+def rearm(k, hosts):
+    """Below the mark it is armed again; the next time, however soon, is told as the first."""
     fill(k, 1)
     tap.check(within(lambda: lines(k, "room is not short any more")), "below the mark: told once",
               k.log_tail())
@@ -112,6 +112,9 @@ def rearm(k):
     tap.check(within(lambda: len(lines(k, "room is short")) == 2), "beyond it again: one more line",
               k.log_tail())
     tap.check(len(lines(k, "not short any more")) == 1, "and no more than that")
+    for host in hosts:
+        again = within(lambda h=host: [a for a in [h.command(bytes(6))[:2]] if a[0] == CHECK])
+        tap.check(again == [(CHECK, SHORT)], "and 38/07, within a minute of the first", str(again))
 
 
 def another_mark(k, kura):
@@ -154,7 +157,7 @@ def play():
         tap.check("pool=p" in line and "mark=70%" in line and re.search(r"used=(7[5-9]|8\d)%", line)
                   and "do=" in line, "which pool, how full, and what to do", line)
         shown(kura)
-        rearm(k)
+        rearm(k, hosts)
         another_mark(k, kura)
         for host in hosts:
             host.close()
