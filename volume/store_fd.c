@@ -62,17 +62,18 @@ static void note_lost(const struct loop_io *lio)
 
 /* ---- reads and writes ---- */
 
-/* Whether the file ends before the volume does; remembered. */
+/* Whether the file ends before the volume does; remembered. A file server is not asked: it may not
+ * answer, and what it said to the last request is what counts. */
 static bool fd_ends_early(struct fd_part *part, uint64_t end)
 {
 	bool cut = false;
-	struct stat st;
+	struct statx st;
 
-	if (part->regular && !fstat(part->fd, &st))
-		cut = (uint64_t)st.st_size <
-		      __atomic_load_n(&part->part.info->size, __ATOMIC_RELAXED);
+	if (part->regular &&
+		!statx(part->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &st))
+		cut = st.stx_size < __atomic_load_n(&part->part.info->size, __ATOMIC_RELAXED);
 	__atomic_store_n(&part->cut, cut, __ATOMIC_RELAXED);
-	return cut && (uint64_t)st.st_size < end;
+	return cut && st.stx_size < end;
 }
 
 bool fd_behind_cut(struct fd_part *part, const struct vol_io *io)
