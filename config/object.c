@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* The text of a field, which may be NULL. */
 static char *text_of(const struct cfg_key *key, const void *object)
@@ -179,11 +180,11 @@ bool cfg_same_object(enum cfg_object object, const void *a, const void *b)
 /* ---- finding ---- */
 
 /* Two lists are mostly walked side by side: the search begins behind what was found last. */
-#define FIND(list, count, wanted)                                                                  \
+#define FIND(list, count, wanted, compare)                                                         \
 	({                                                                                         \
 		static _Thread_local unsigned next_;                                               \
 		unsigned left_ = (count), i_ = next_ < (count) ? next_ : 0;                        \
-		while (left_ && strcmp((list)[i_].name, wanted) != 0) {                            \
+		while (left_ && compare((list)[i_].name, wanted) != 0) {                           \
 			i_ = i_ + 1 < (count) ? i_ + 1 : 0;                                        \
 			left_--;                                                                   \
 		}                                                                                  \
@@ -193,17 +194,18 @@ bool cfg_same_object(enum cfg_object object, const void *a, const void *b)
 
 struct cfg_volume *cfg_volume_named(const struct config *cfg, const char *name)
 {
-	return FIND(cfg->volumes, cfg->volume_count, name);
+	return FIND(cfg->volumes, cfg->volume_count, name, strcmp);
 }
 
 struct cfg_target *cfg_target_named(const struct config *cfg, const char *name)
 {
-	return FIND(cfg->targets, cfg->target_count, name);
+	/* RFC 3722 6.2: iSCSI names are kept in lower case, and may be asked for in any */
+	return FIND(cfg->targets, cfg->target_count, name, strcasecmp);
 }
 
 struct cfg_host *cfg_host_named(const struct config *cfg, const char *name)
 {
-	return FIND(cfg->hosts, cfg->host_count, name);
+	return FIND(cfg->hosts, cfg->host_count, name, strcmp);
 }
 
 /* ---- changing ---- */

@@ -33,7 +33,7 @@ unsigned cfg_check_again(const struct config *cfg, struct cfg_error *errors, uns
  * once, as with the next two. */
 struct cfg_volume *cfg_volume_named(const struct config *cfg, const char *name);
 
-/* The target of this iSCSI name. */
+/* The target of this iSCSI name, in capitals or not. */
 struct cfg_target *cfg_target_named(const struct config *cfg, const char *name);
 
 /* The host group of this name. */

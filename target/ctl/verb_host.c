@@ -6,6 +6,7 @@
 #include "target/ctl/edit.h"
 
 #include <string.h>
+#include <strings.h>
 
 static void answer(struct ctl_call *call, bool changed)
 {
@@ -86,7 +87,7 @@ void verb_host_remove_initiator(struct ctl_call *call)
 	bool removed = false;
 
 	for (unsigned i = 0; h && i < h->initiator_count; i++) {
-		if (strcmp(h->initiators[i].name, name) != 0)
+		if (strcasecmp(h->initiators[i].name, name) != 0)
 			continue;
 		cfg_list_remove(CFG_OBJECT_host, h, "initiators", i--);
 		removed = true;

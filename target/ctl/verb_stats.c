@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *const op_names[VOL_OP_COUNT] = { "read", "write", "flush", "trim", "zero",
 	"extents" };
@@ -26,6 +27,12 @@ struct wanted {
 static bool is_wanted(const char *wanted, const char *name)
 {
 	return !wanted || !strcmp(wanted, name);
+}
+
+/* The same of iSCSI names, which are kept in lower case. */
+static bool is_wanted_node(const char *wanted, const char *name)
+{
+	return !wanted || !strcasecmp(wanted, name);
 }
 
 /* ---- parts ---- */
@@ -214,8 +221,8 @@ static struct jval *sums_stats(const struct survey *s, enum survey_by by, const 
 		const struct survey_sum *sum = &s->sums[by][i];
 
 		if ((by == SURVEY_LUN && !is_wanted(w->volume, sum->volume)) ||
-			(by != SURVEY_INITIATOR && !is_wanted(w->target, sum->target)) ||
-			(by != SURVEY_LUN && !is_wanted(w->initiator, sum->initiator)))
+			(by != SURVEY_INITIATOR && !is_wanted_node(w->target, sum->target)) ||
+			(by != SURVEY_LUN && !is_wanted_node(w->initiator, sum->initiator)))
 			continue;
 		jval_append(list, makers[by](sum, w->buckets));
 	}

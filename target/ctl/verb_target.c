@@ -6,6 +6,7 @@
 #include "target/ctl/edit.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* Says what a change was about, and whether it was one. */
 static void answer(struct ctl_call *call, const char *key, const char *name, bool changed)
@@ -254,7 +255,7 @@ static char *networks_of(const struct ctl_call *call)
 static int find_initiator(const struct cfg_initiator *list, unsigned count, const char *name)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (!strcmp(list[i].name, name))
+		if (!strcasecmp(list[i].name, name)) /* an iSCSI name, kept in lower case */
 			return (int)i;
 	}
 	return -1;

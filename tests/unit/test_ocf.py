@@ -99,6 +99,23 @@ def test_life(k, kura):
               "nothing is left of it")
 
 
+def test_capitals(k, kura):
+    """A cluster that spells a name in capitals must not take what it has not stopped for stopped."""
+    target = Agent("kura-target", k, target=TARGET.upper().replace("IQN", "iqn"), initiators="*")
+    lun = Agent("kura-lun", k, target=target.env["OCF_RESKEY_target"], volume="a", lun="03")
+    for agent in (target, lun):
+        agent.does("start", SUCCESS, f"{agent.name} by a name in capitals starts")
+        agent.is_seen(SUCCESS, "and is there")
+    k.end()
+    target.does("stop", GENERIC, "without a kurad it has not stopped", "managed.conf")
+    k.start()
+    for agent in (lun, target):
+        agent.does("stop", SUCCESS, f"{agent.name} stops")
+        agent.is_seen(NOT_RUNNING, "and is gone")
+    tap.check([t["target"] for t in kura.json("target list")["targets"]] == [FIXED],
+              "nothing is left of it")
+
+
 def test_wrong(k, kura):
     agent = Agent("kura-target", k, target=FIXED)
     agent.does("start", CONFIGURED, "what kura.conf names is not for the cluster", "kura.conf names")
@@ -199,6 +216,7 @@ def test_tester(k, kura):
 test_metadata()
 with kurad.Kurad(kurad.config(VOLUMES, [{"name": FIXED}])) as running:
     test_life(running, tool.Tool(running))
+    test_capitals(running, tool.Tool(running))
     test_wrong(running, tool.Tool(running))
     test_tester(running, tool.Tool(running))
     test_no_daemon(running)
