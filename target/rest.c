@@ -134,6 +134,7 @@ int rest_begin(
 	set_state(srv, REST_DRAINING);
 	report->sessions = count_sessions(srv);
 	err = guests_see_out(srv, 0, seconds, &w.wait, &report->ended);
+	report->ended = report->ended && report->sessions;
 	if (!err)
 		err = wait_for_commands(srv, &w.wait);
 	if (!err)

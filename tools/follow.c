@@ -23,7 +23,7 @@ enum rpc_exit follow_run(struct client *c, const struct args *a, const struct ou
 		list = jval_get(reply.result, a->verb->key);
 		n = jval_count(list);
 		if (exit != RPC_DONE)
-			fprintf(stderr, "kura: %s\n", reply.why);
+			out_refusal(style->json, exit, reply.why, reply.error);
 		if (n) {
 			jval_set_copy(params, "after", jval_get(jval_item(list, n - 1), "ns"));
 			out_result(stdout, a->verb, reply.result, &lines);

@@ -121,8 +121,9 @@ void job_wait(struct client *c, unsigned number, FILE *f, struct reply *reply)
 		finish(reply);
 		return;
 	}
-	fprintf(f, "job %u goes on; kura job wait %u, kura job cancel %u\n", number, number,
-		number);
+	reply->exit = RPC_REFUSED; /* who waits for it has not got it */
+	reply->why = own_printf(
+		"job %u goes on; kura job wait %u, kura job cancel %u", number, number, number);
 	jval_free(own_take(reply->result));
 }
 

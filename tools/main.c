@@ -29,9 +29,9 @@ static struct out_style style_of(const struct args *a)
 	};
 }
 
-static enum rpc_exit usage(const char *why)
+static enum rpc_exit usage(const struct args *a, const char *why)
 {
-	fprintf(stderr, "kura: %s\n", why);
+	out_refusal(a->json, RPC_USAGE, why, NULL);
 	return RPC_USAGE;
 }
 
@@ -46,18 +46,18 @@ static const struct {
 	{ "--schema", help_schema },
 };
 
-static enum rpc_exit no_help(const char *words)
+static enum rpc_exit no_help(const struct args *a, const char *words)
 {
 	const struct rpc_verb *near = rpc_verb_near(words);
 	char why[RPC_WHY_LEN];
 
 	snprintf(why, sizeof why, "no verb is called \"%.100s\"%s%s%s; kura help lists them", words,
 		near ? "; did you mean \"" : "", near ? near->words : "", near ? "\"?" : "");
-	return usage(why);
+	return usage(a, why);
 }
 
 /* "help", "help volume", "help volume create", or one of the pages. */
-static enum rpc_exit help(char **words, unsigned count)
+static enum rpc_exit help(const struct args *a, char **words, unsigned count)
 {
 	char *two own_free = NULL;
 	const struct rpc_verb *verb;
@@ -80,26 +80,14 @@ static enum rpc_exit help(char **words, unsigned count)
 		help_verb(stdout, verb);
 		return RPC_DONE;
 	}
-	return help_noun(stdout, words[0]) ? RPC_DONE : no_help(two);
+	return help_noun(stdout, words[0]) ? RPC_DONE : no_help(a, two);
 }
 
-static enum rpc_exit completion(char **words, unsigned count)
+static enum rpc_exit completion(const struct args *a, char **words, unsigned count)
 {
 	if (count == 1 && complete_print(stdout, words[0]))
 		return RPC_DONE;
-	return usage("completion: give bash, zsh or fish");
-}
-
-static void print_refusal(const struct args *a, const struct reply *reply)
-{
-	char *text own_free = NULL;
-
-	if (a->json && reply->error) {
-		text = jval_print_pretty(reply->error);
-		fprintf(stderr, "%s\n", text);
-	} else {
-		fprintf(stderr, "kura: %s\n", reply->why);
-	}
+	return usage(a, "completion: give bash, zsh or fish");
 }
 
 /* Whether a check has found more than hints: a script wants to know. */
@@ -125,16 +113,17 @@ static enum rpc_exit confirm(const struct args *a)
 	if (!question || a->yes)
 		return RPC_DONE;
 	if (!isatty(STDIN_FILENO)) {
-		fprintf(stderr,
-			"kura: \"%s\" asks whether it is meant, and nobody can answer: %s "
-			"Say --yes\n",
+		char why[RPC_WHY_LEN];
+
+		snprintf(why, sizeof why,
+			"\"%s\" asks whether it is meant, and nobody can answer: %s Say --yes",
 			a->verb->words, question);
-		return RPC_USAGE;
+		return usage(a, why);
 	}
 	fprintf(stderr, "kura %s: %s.\n%s\nGo on? [y/N] ", a->verb->words, a->verb->help, question);
 	if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
 		return RPC_DONE;
-	fprintf(stderr, "kura: nothing was done\n");
+	out_refusal(a->json, RPC_REFUSED, "nothing was done", NULL);
 	return RPC_REFUSED;
 }
 
@@ -169,7 +158,7 @@ static enum rpc_exit ask(const struct args *a)
 	exit = client_open(&c, a->socket, why);
 	if (exit != RPC_DONE) {
 		client_close(&c);
-		fprintf(stderr, "kura: %s\n", why);
+		out_refusal(a->json, exit, why, NULL);
 		return exit;
 	}
 	if (a->verb->id == RPC_VERB_top || jval_flag(jval_get(a->params, "follow"))) {
@@ -181,7 +170,7 @@ static enum rpc_exit ask(const struct args *a)
 	call(&c, a, &reply);
 	exit = reply.exit;
 	if (exit != RPC_DONE)
-		print_refusal(a, &reply);
+		out_refusal(a->json, exit, reply.why, reply.error);
 	else if (reply.result)
 		out_result(stdout, a->verb, reply.result, &style);
 	if (exit == RPC_DONE && a->verb->id == RPC_VERB_check && is_worse(reply.result))
@@ -200,11 +189,11 @@ static enum rpc_exit run(const struct args *a)
 		return RPC_DONE;
 	}
 	if (!strcmp(first, "help"))
-		return help(a->words + 1, a->word_count ? a->word_count - 1 : 0);
+		return help(a, a->words + 1, a->word_count ? a->word_count - 1 : 0);
 	if (a->help)
-		return help(a->words, a->word_count);
+		return help(a, a->words, a->word_count);
 	if (!strcmp(first, "completion"))
-		return completion(a->words + 1, a->word_count - 1);
+		return completion(a, a->words + 1, a->word_count - 1);
 	if (!strcmp(first, "import-config"))
 		return import_config(a->words + 1, a->word_count - 1);
 	return ask(a);
@@ -219,7 +208,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "complete")) /* its words are no line of its own */
 		suggest_print(stdout, argv + 2, (unsigned)argc - 2);
 	else
-		exit = args_read(&a, argc, argv, why) ? usage(why) : run(&a);
+		exit = args_read(&a, argc, argv, why) ? usage(&a, why) : run(&a);
 	args_fini(&a);
 	if (fflush(stdout) || ferror(stdout)) {
 		if (exit == RPC_DONE)

@@ -225,6 +225,10 @@ static void write_object(FILE *f, const struct rpc_verb *verb, const struct jval
 		if (field->place == RPC_SHOW)
 			write_member(f, field->name, field->type, object, style);
 	}
+	/* what was mistyped may be so already, as nobody of that name may enter */
+	if (jval_kind(jval_get(object, "changed")) == JVAL_FLAG &&
+		!jval_flag(jval_get(object, "changed")))
+		fputs("Changed: no\n", f);
 }
 
 bool out_is_page(void)
@@ -232,6 +236,28 @@ bool out_is_page(void)
 	const char *term = getenv("TERM");
 
 	return isatty(STDOUT_FILENO) && !(term && !strcmp(term, "dumb"));
+}
+
+void out_refusal(bool json, enum rpc_exit exit, const char *why, const struct jval *error)
+{
+	struct jval *made = NULL, *data;
+	char *text own_free = NULL;
+
+	if (!json) {
+		fprintf(stderr, "kura: %s\n", why);
+		return;
+	}
+	if (!error) {
+		made = jval_object();
+		data = jval_object();
+		jval_set_integer(made, "code", -32000 - (int)exit);
+		jval_set_text(made, "message", why);
+		jval_set_number(data, "exit", exit);
+		jval_set(made, "data", data);
+	}
+	text = jval_print_pretty(made ? made : error);
+	fprintf(stderr, "%s\n", text);
+	jval_free(made);
 }
 
 void out_result(FILE *f, const struct rpc_verb *verb, const struct jval *result,

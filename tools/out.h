@@ -22,6 +22,10 @@ bool out_is_page(void);
 void out_result(FILE *f, const struct rpc_verb *verb, const struct jval *result,
 	const struct out_style *style);
 
+/* Writes on standard error why a verb was not done: a sentence, or an error as kurad gives one,
+ * which `error` is (NULL: one is made of the rest). */
+void out_refusal(bool json, enum rpc_exit exit, const char *why, const struct jval *error);
+
 /* Writes a list of objects as a table; `verb` says which columns, NULL: all, as they are named. */
 void out_table(FILE *f, const struct rpc_verb *verb, const struct jval *list,
 	const struct out_style *style);

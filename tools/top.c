@@ -147,7 +147,7 @@ static enum rpc_exit looks(struct top *t)
 		if (exit != RPC_DONE && t->page)
 			fputs(PAGE_OFF, stdout);
 		if (exit != RPC_DONE && !ended)
-			fprintf(stderr, "kura: %s\n", reply.why);
+			out_refusal(t->style->json, exit, reply.why, reply.error);
 		reply_fini(&reply);
 		if (exit != RPC_DONE || (t->count && t->shown >= t->count) || ferror(stdout))
 			break;

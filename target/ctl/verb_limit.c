@@ -155,7 +155,9 @@ void verb_volume_limit(struct ctl_call *call)
 		change(call, cfg, v);
 		return;
 	}
-	if (v)
+	if (v) {
 		answer(call, v, false);
+		jval_unset(call->result, "changed"); /* nobody has asked for that */
+	}
 	cfg_free(cfg);
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tool itself: its command line, help, completion, tables, refusals; not what verbs do."""
 
+import json
 import os
 import pty
 import re
@@ -20,6 +21,27 @@ import tool  # noqa: E402
 TARGET = "iqn.2026-11.kura.test:tool"
 VOLUME = {"name": "m", "store": "mem", "size": "8M"}
 tap = tapout.Tap()
+
+
+def test_refusals_are_json():
+    """Whoever asks for JSON gets a refusal as JSON, whoever refuses: kurad, a job, or the tool."""
+    none = tool.Tool()
+    none.options = ["--socket", "/nonexistent/control"]
+    with kurad.Kurad(kurad.one_target(TARGET, [VOLUME])) as k:
+        kura = tool.Tool(k)
+        for code, who, asked, line in (
+                (3, "kurad", kura, "volume show mm"), (3, "a job", kura, "volume clone mm n"),
+                (2, "the command line", kura, "volume show"), (2, "one without a verb", kura, "volum"),
+                (2, "a question", kura, "reservation clear m"), (5, "no kurad", none, "status"),
+                (5, "no kurad to follow", none, "trace --follow"), (5, "nor to look at", none, "top"),
+                (2, "help", kura, "help volum"), (2, "completion", kura, "completion csh")):
+            done = asked(line + " --json")
+            try:
+                error = json.loads(done.err)
+            except ValueError:
+                error = {}
+            tap.check(done.code == code and not done.out and error.get("message") and
+                      error.get("data", {}).get("exit") == code, f"{who}: {line}", str(done))
 
 
 def test_pages():
@@ -235,6 +257,6 @@ def test_tables():
             tap.check(not wrong, f"{verb} answers by its schema", wrong)
 
 
-for test in (test_pages, test_completion, test_refusals, test_tables):
+for test in (test_pages, test_completion, test_refusals, test_refusals_are_json, test_tables):
     test()
 sys.exit(tap.done())
