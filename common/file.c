@@ -53,8 +53,9 @@ int file_replace(const char *path, const void *data, size_t len, mode_t mode)
 		unlink(beside);
 		return err;
 	}
-	(void)fault_point(FAULT_file_renamed);
-	err = file_sync_folder(path);
+	err = fault_point(FAULT_file_renamed);
+	if (!err)
+		err = file_sync_folder(path);
 	(void)fault_point(FAULT_file_replaced);
 	return err;
 }

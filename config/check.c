@@ -96,8 +96,12 @@ static void report_twins(struct index *x, struct cfg_report *r, const char *advi
 
 		if (first == e || (e->owner != UINT32_MAX && e->owner == first->owner))
 			continue;
-		cfg_report_error(r, e->path, "\"%.100s\" is taken by %s in line %u; %s", e->text,
-			first->path, first->line, advice);
+		if (first->line)
+			cfg_report_error(r, e->path, "\"%.100s\" is taken by %s in line %u; %s",
+				e->text, first->path, first->line, advice);
+		else /* a verb has just made it */
+			cfg_report_error(r, e->path, "\"%.100s\" is taken by %s; %s", e->text,
+				first->path, advice);
 	}
 }
 

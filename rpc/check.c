@@ -167,10 +167,20 @@ static bool is_text(const struct rpc_arg *arg)
 
 struct jval *rpc_arg_parse(const struct rpc_arg *arg, const char *text, char *why)
 {
+	struct jval *v;
+
 	own_assert(arg->type != RPC_ARG_FLAG);
-	if (is_text(arg))
-		return check_text(arg, text, why) ? NULL : jval_new_text(text);
-	return parse_number(arg, text, why);
+	if (!is_text(arg))
+		return parse_number(arg, text, why);
+	if (check_text(arg, text, why))
+		return NULL;
+	v = jval_new_text(text);
+	if (!strcmp(jval_text(v), text))
+		return v;
+	/* JSON has nothing else, and another path or name than the one that is meant is none */
+	refuse(why, "%s: has bytes that are no UTF-8; give a text or a path in UTF-8", arg->name);
+	jval_free(v);
+	return NULL;
 }
 
 static const char *wanted_kind(const struct rpc_arg *arg)

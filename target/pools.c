@@ -123,7 +123,10 @@ int pools_open(struct pools *pools, const struct cfg_pool *cfg, char *why, size_
 	struct pools_one *one;
 
 	if (!pool) {
-		snprintf(why, len, "%s:%u: %.400s", cfg->where.file, cfg->where.line, text);
+		if (cfg->where.line)
+			snprintf(why, len, "%s:%u: %.400s", cfg->where.file, cfg->where.line, text);
+		else /* a verb has just named it */
+			snprintf(why, len, "%.400s", text);
 		return -EIO;
 	}
 	one = own_calloc(1, sizeof *one);

@@ -197,8 +197,11 @@ struct storage_volume *storage_volume_open(
 	struct storage_volume *v;
 
 	if (!vol) {
-		snprintf(why, STORAGE_WHY_LEN, "%s:%u: volume \"%s\": %.400s", cfg->where.file,
-			cfg->where.line, cfg->name, text);
+		if (cfg->where.line)
+			snprintf(why, STORAGE_WHY_LEN, "%s:%u: volume \"%s\": %.400s",
+				cfg->where.file, cfg->where.line, cfg->name, text);
+		else /* a verb has just named it */
+			snprintf(why, STORAGE_WHY_LEN, "volume \"%s\": %.400s", cfg->name, text);
 		return NULL;
 	}
 	v = own_calloc(1, sizeof *v);

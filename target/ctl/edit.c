@@ -46,13 +46,22 @@ static void wipe_text(char **text)
 	free(*text);
 }
 
-static bool check(struct ctl_call *call, const struct config *next)
+/* "pools[2].path: is missing" without the place, which is in no file that anybody could look at. */
+static const char *without_place(const char *text)
+{
+	size_t path = strcspn(text, " ");
+	const char *last = memrchr(text, ']', path);
+
+	return !last ? text : last[1] == '.' ? last + 2 : text + path + strspn(text + path, " ");
+}
+
+bool ctl_check(struct ctl_call *call, const struct config *next)
 {
 	struct cfg_error first;
 
 	if (!cfg_check_again(next, &first, 1))
 		return true;
-	ctl_fail(call, RPC_REFUSED, "%s", first.text);
+	ctl_fail(call, RPC_REFUSED, "%s", without_place(first.text));
 	return false;
 }
 
@@ -149,7 +158,7 @@ bool ctl_commit(struct ctl_call *call, struct config *next, bool force)
 	struct config *before;
 	int err;
 
-	if (!check(call, next) || !would_follow(call, next, flags)) {
+	if (!ctl_check(call, next) || !would_follow(call, next, flags)) {
 		cfg_free(next);
 		return false;
 	}
@@ -161,6 +170,8 @@ bool ctl_commit(struct ctl_call *call, struct config *next, bool force)
 			"user of kurad",
 			next->managed, strerror(-err));
 		cfg_free(next);
+		(void)write_managed(
+			before); /* if its folder alone was not synced, it was written */
 	} else if (!follow_written(call, next, flags)) {
 		err = -EIO;
 		if (write_managed(before))
@@ -230,7 +241,7 @@ bool ctl_may_change(struct ctl_call *call, const struct config *cfg, const struc
 	if (cfg_is_managed(cfg, where))
 		return true;
 	ctl_fail(call, RPC_REFUSED,
-		"%s \"%s\" is written in %s, line %u: change it there and run kura reload", what,
+		"%s \"%s\" is written in %s, line %u: change it there and run kura apply", what,
 		name, where->file ? where->file : cfg->file, where->line);
 	return false;
 }
@@ -263,18 +274,19 @@ char *ctl_iscsi_name(struct ctl_call *call, const char *text)
 
 /* ---- secrets ---- */
 
-static bool read_secret(struct ctl_call *call, const char *path, char **secret)
+static bool read_secret(struct ctl_call *call, const char *key, const char *path, char **secret)
 {
 	char why[CFG_WHY_LEN];
 
 	if (!path || !cfg_secret_read(path, secret, why))
 		return true;
-	ctl_fail(call, RPC_REFUSED, "%.300s: %s", path, why);
+	ctl_fail(call, RPC_REFUSED, "%s: %s", key, why);
 	return false;
 }
 
 bool ctl_read_secrets(struct ctl_call *call, struct cfg_auth *auth)
 {
-	return read_secret(call, auth->secret_file, &auth->secret) &&
-	       read_secret(call, auth->mutual_secret_file, &auth->mutual_secret);
+	return read_secret(call, "secret_file", auth->secret_file, &auth->secret) &&
+	       read_secret(
+		       call, "mutual_secret_file", auth->mutual_secret_file, &auth->mutual_secret);
 }

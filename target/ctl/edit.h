@@ -19,6 +19,9 @@ struct config *ctl_config(struct ctl_call *call);
  * chose them. */
 struct config *ctl_config_seen(struct ctl_call *call);
 
+/* Whether `next` is right in itself, which ctl_commit asks as well; false after ctl_fail. */
+bool ctl_check(struct ctl_call *call, const struct config *next);
+
 /*
  * Makes `next` (takes, in any case) what is written and served. False: ctl_fail was called with
  * what is wrong, or with who uses what would go (detail "users"), and nothing has changed. `force`

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static struct jval *step_of(const struct apply_step *s)
 {
@@ -45,14 +46,30 @@ static void refuse(struct ctl_call *call, int err, const struct apply_report *re
 	jval_set(ctl_detail(call), "steps", steps_of(report));
 }
 
+/* Whether nobody has to wait for what it holds: a pipe would hold up every other change as well. */
+static bool is_plain(struct ctl_call *call, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) || S_ISREG(st.st_mode))
+		return true;
+	ctl_fail(call, RPC_REFUSED,
+		"%.300s: is no plain file; kurad reads it by itself, so give no pipe and no device",
+		path);
+	return false;
+}
+
 static struct config *read_next(struct ctl_call *call)
 {
-	struct config *now = ctl_config(call);
+	struct config *now = ctl_config(call), *next = NULL;
 	const char *given = ctl_text(call, "file"), *path = given ? given : now->file;
 	struct cfg_error errors[8];
-	struct config *next;
 	unsigned count = 0;
 
+	if (!is_plain(call, path)) {
+		cfg_free(now);
+		return NULL;
+	}
 	next = cfg_read_both(path, now->managed, errors, own_array_len(errors), &count);
 	if (!next) {
 		struct jval *list = jval_list();

@@ -59,15 +59,34 @@ static void drop_default(struct config *cfg)
 		cfg_list_remove(CFG_OBJECT_config, cfg, "portals", 0);
 }
 
+/* One that is there is what is asked for, unless something else was asked for it. */
+static void answer_there(
+	struct ctl_call *call, const struct cfg_portal *there, const struct cfg_portal *wanted)
+{
+	bool group = ctl_number(call, "group", there->group) == there->group;
+	bool told = !wanted->advertise ||
+		    (there->advertise && !strcmp(there->advertise, wanted->advertise));
+
+	if (group && told)
+		answer(call, wanted->port, false);
+	else
+		ctl_fail(call, RPC_EXISTS,
+			"portal \"%s\" port %u: is there already, with another %s; kura portal "
+			"remove, then add it again",
+			there->address, wanted->port, group ? "advertise" : "group");
+}
+
 void verb_portal_add(struct ctl_call *call)
 {
 	struct config *cfg = ctl_config(call);
 	struct cfg_portal p = { 0 };
+	bool good = portal_of(call, cfg, &p);
+	int there = good ? find(call, cfg, &p) : -1;
 	uint16_t port;
 
-	if (!portal_of(call, cfg, &p) || find(call, cfg, &p) >= 0) {
-		if (call->exit == RPC_DONE)
-			answer(call, p.port, false);
+	if (there >= 0)
+		answer_there(call, &cfg->portals[there], &p);
+	if (!good || there >= 0) {
 		cfg_fini_object(CFG_OBJECT_portal, &p);
 		cfg_free(cfg);
 		return;

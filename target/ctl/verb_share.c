@@ -65,6 +65,9 @@ static char *portal_name(const struct cfg_portal *p, const char *given)
 	const char *address = given ? given : p->address;
 	char *found own_free = NULL;
 
+	if (given && *given == '[') /* as URLs have it */
+		address = found = own_printf("%.*s", (int)strcspn(given + 1, "]"), given + 1);
+
 	if (p->advertise && !given)
 		return own_strdup(p->advertise);
 	if (!given &&
@@ -102,6 +105,42 @@ static bool let_in(struct ctl_call *call, struct config *cfg, struct cfg_target 
 	return true;
 }
 
+static const struct cfg_lun *lun_of(const struct cfg_target *t, const char *volume)
+{
+	for (unsigned i = 0; i < t->lun_count; i++) {
+		if (!strcmp(t->luns[i].volume, volume))
+			return &t->luns[i];
+	}
+	return NULL;
+}
+
+/* Whether a target that is there is the one that is meant; false after ctl_fail. A name that was
+ * made of the volume's may be that of another volume's target: "a_b" and "a-b" make the same, and
+ * who is let in would see both. */
+static bool is_meant(struct ctl_call *call, const struct config *cfg, const struct cfg_target *t)
+{
+	const char *volume = ctl_text(call, "volume");
+	bool readonly = cfg_volume_named(cfg, volume)->readonly;
+	const struct cfg_lun *lun = lun_of(t, volume);
+
+	if (!lun && t->lun_count && !ctl_text(call, "target")) {
+		ctl_fail(call, RPC_EXISTS,
+			"target \"%s\": is there already, with the volume \"%s\"; name it by "
+			"--target when \"%s\" is to be there as well, or another one",
+			t->name, t->luns[0].volume, volume);
+		return false;
+	}
+	if (lun && !lun->readonly && !readonly && ctl_flag(call, "readonly")) {
+		ctl_fail(call, RPC_EXISTS,
+			"volume \"%s\": is LUN %u of %s, and may be written there; lun remove "
+			"first, "
+			"or share it by another --target",
+			volume, lun->lun, t->name);
+		return false;
+	}
+	return true;
+}
+
 /* The target that the volume is shared by, made when it is not there; NULL after ctl_fail. */
 static struct cfg_target *target_for(struct ctl_call *call, struct config *cfg, const char *name)
 {
@@ -109,7 +148,10 @@ static struct cfg_target *target_for(struct ctl_call *call, struct config *cfg, 
 	struct cfg_target *there = cfg_target_named(cfg, name);
 
 	if (there)
-		return ctl_may_change(call, cfg, &there->where, "target", name) ? there : NULL;
+		return is_meant(call, cfg, there) &&
+				       ctl_may_change(call, cfg, &there->where, "target", name)
+			       ? there
+			       : NULL;
 	cfg_set_defaults(CFG_OBJECT_target, &t);
 	t.name = own_strdup(name);
 	return cfg_list_add(CFG_OBJECT_config, cfg, "targets", &t);
@@ -119,12 +161,11 @@ static struct cfg_target *target_for(struct ctl_call *call, struct config *cfg, 
 static int number_in(struct ctl_call *call, struct config *cfg, struct cfg_target *t)
 {
 	const char *volume = ctl_text(call, "volume");
+	const struct cfg_lun *there = lun_of(t, volume);
 	uint16_t number = 0;
 
-	for (unsigned i = 0; i < t->lun_count; i++) {
-		if (!strcmp(t->luns[i].volume, volume))
-			return t->luns[i].lun;
-	}
+	if (there)
+		return there->lun;
 	for (unsigned i = 0; i < t->lun_count; i++) {
 		if (t->luns[i].lun != number)
 			continue;
@@ -304,11 +345,31 @@ static void answer_connect(
 	free(in.address);
 }
 
+/* Whether a port stands behind the address that was given. */
+static bool has_port(const char *address)
+{
+	const char *colon = address ? strchr(address, ':') : NULL;
+
+	return colon && (*address == '[' ? strstr(address, "]:") != NULL : !strchr(colon + 1, ':'));
+}
+
 void verb_connect(struct ctl_call *call)
 {
-	struct config *cfg = ctl_config_seen(call);
-	const struct cfg_target *t = ctl_find_target(call, cfg, ctl_text(call, "target"));
-	const struct cfg_portal *p = t ? portal_for(cfg, t) : NULL;
+	const char *address = ctl_text(call, "address");
+	struct config *cfg;
+	const struct cfg_target *t;
+	const struct cfg_portal *p;
+
+	if (has_port(address)) {
+		ctl_fail(call, RPC_USAGE,
+			"address: \"%s\" has a port, which the portal says; leave it "
+			"out",
+			address);
+		return;
+	}
+	cfg = ctl_config_seen(call);
+	t = ctl_find_target(call, cfg, ctl_text(call, "target"));
+	p = t ? portal_for(cfg, t) : NULL;
 
 	if (p)
 		answer_connect(call, t, p);

@@ -96,6 +96,28 @@ def test_target():
         done(box, "unless that is fine", "target delete", MADE, "--if-exists", changed=False)
 
 
+def test_case():
+    """A name in capitals is the same name: what may enter, enter no more, go, or be asked for."""
+    loud = MADE.replace("kura.test:made", "Kura.Test:MADE")
+    who = HOST.replace("test:host", "Test:HOST")
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        done(box, "a name in capitals", "target create", loud, target=MADE)
+        done(box, "is shown", "target show", loud, target=MADE)
+        done(box, "gets a LUN", "lun add", loud, "b", lun=0)
+        done(box, "is entered", "target allow", loud, "--initiator", who, changed=True)
+        tap.check(box.sees().get(MADE) == [0], "by who is called so in lower case", str(box.sees()))
+        done(box, "and no more", "target deny", loud, "--initiator", who, changed=True)
+        tap.check(MADE not in box.sees(), "at all", str(box.sees()))
+        done(box, "a group", "host create", "h", "--initiator", who)
+        done(box, "is left", "host remove-initiator", "h", who, changed=True)
+        answer = done(box, "stats", "stats", "--target", loud)
+        tap.check([l["target"] for l in answer["luns"]] in ([], [MADE]), "are of that target",
+                  str(answer["luns"]))
+        done(box, "and it goes", "target delete", loud, "--if-exists", changed=True)
+        refused(box, "really", 3, "there is none", "target show", MADE)
+
+
 def test_human():
     with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
         box = Box(k)
@@ -110,6 +132,18 @@ def test_human():
             tap.check(f.read() == before, "the file is as it was")
         managed = k.path("state/managed.conf")
         tap.check(os.stat(managed).st_mode & 0o777 == 0o600, "what verbs made is private")
+
+
+def test_refused_is_not_written():
+    """What verbs made was written, but its folder could not be synced: refused is refused, also after
+    a restart."""
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES), env={"KURA_FAULT": "file_renamed=fail:3"}) as k:
+        box = Box(k)
+        # two visits were for the identities of the volumes
+        refused(box, "a verb that cannot be kept", 1, "cannot be written", "target create", MADE)
+        del k.env["KURA_FAULT"]
+        k.restart()
+        refused(box, "is not there after a restart", 3, "there is none", "target show", MADE)
 
 
 def test_luns():
@@ -170,12 +204,37 @@ def test_share():
                         "--address", "192.0.2.7")["commands"]
             tap.check(answer["target"] in text and "192.0.2.7" in text and "%" not in text,
                       "is filled in", text)
+        for address, told in (("2001:db8::7", "[2001:db8::7]:"), ("[2001:db8::7]", "[2001:db8::7]:")):
+            text = done(box, f"connect --address {address}", "connect", answer["target"], "--for",
+                        "linux", "--address", address)["commands"]
+            tap.check(f" -p {told}{k.port} " in text, "is told as it is dialled", text)
+        for address in ("192.0.2.7:3260", "[2001:db8::7]:3260"):
+            refused(box, f"connect --address {address}", 2, "has a port", "connect",
+                    answer["target"], "--for", "linux", "--address", address)
         text = done(box, "where it is", "connect", answer["target"], "--for", "linux")["commands"]
         tap.check(f" -p {k.address} " in text, "with its own port", text)
         url = f"iscsi://{k.host}:{k.port}/{answer['target']}/0"
         run = subprocess.run(["iscsi-inq", "-i", HOST, url], capture_output=True, text=True,
                              timeout=30 * SLOW, check=False)
         tap.check(run.returncode == 0 and "KURA" in run.stdout, "iscsi-inq logs in", run.stderr)
+
+
+def test_share_apart():
+    """Two volumes whose names make the same name of a target, and one that is to be read only: nobody
+    gets in where he was not let in, nor writes where he was to read."""
+    volumes = [{"name": n, "store": "mem", "size": "8M"} for n in ("a_b", "a-b")]
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES + volumes)) as k:
+        box = Box(k)
+        name = done(box, "a volume", "share", "a_b", "--to", HOST, lun=0)["target"]
+        refused(box, "one that would be in its target", 6, "--target", "share", "a-b", "--to",
+                HOST + "2")
+        tap.check(name not in box.sees(HOST + "2"), "whose host is not let in", str(box.sees(HOST + "2")))
+        done(box, "the same target, by name", "share", "a-b", "--to", HOST, "--target", name, lun=1)
+        refused(box, "to be read only, but it is mapped to be written", 6, "may be written", "share",
+                "a_b", "--to", HOST + "3", "--readonly")
+        tap.check(name not in box.sees(HOST + "3"), "lets nobody in", str(box.sees(HOST + "3")))
+        done(box, "apart", "share", "a_b", "--to", HOST + "3", "--readonly", "--target", MADE, lun=0)
+        done(box, "again", "share", "a_b", "--to", HOST + "3", "--readonly", "--target", MADE, lun=0)
 
 
 def test_portals():
@@ -193,6 +252,10 @@ def test_portals():
              changed=False, port=other["port"])
         done(box, "named as it was", "portal add", "127.0.0.2", "--port", "0", changed=False,
              port=other["port"])
+        refused(box, "the same for another group", 6, "another group", "portal add", "127.0.0.2",
+                "--port", "0", "--group", "2")
+        refused(box, "or told otherwise", 6, "another advertise", "portal add", "127.0.0.2", "--port",
+                "0", "--advertise", "192.0.2.7:3260")
         refused(box, "no address", 2, "address", "portal add", "nowhere")
         refused(box, "one of another machine", 1, "192.0.2.99", "portal add", "192.0.2.99")
         answer = done(box, "list", "portal list")
@@ -230,8 +293,11 @@ def test_export():
         with open(k.config_path, "w", encoding="utf-8") as f:
             f.write(wanted + "nonsense = 1;\n")
         refused(box, "a file with a mistake", 1, "nonsense", "apply")
+        os.mkfifo(k.path("pipe"))
+        refused(box, "a pipe, for which every change would wait", 1, "no plain file", "apply",
+                k.path("pipe"))
 
 
-for test in (test_target, test_human, test_luns, test_hosts, test_share, test_portals, test_export):
+for test in (test_target, test_case, test_human, test_refused_is_not_written, test_luns, test_hosts, test_share, test_share_apart, test_portals, test_export):
     test()
 sys.exit(tap.done())
