@@ -65,7 +65,6 @@ static void check_state(struct check *c, const struct server *srv)
 
 void check_run(struct check *c, struct server *srv, const char *control, enum check_depth depth)
 {
-	const struct config *cfg;
 	struct config *copy;
 
 	*c = (struct check){ 0 };
@@ -73,10 +72,10 @@ void check_run(struct check *c, struct server *srv, const char *control, enum ch
 	check_state(c, srv);
 	if (depth == CHECK_ALL)
 		check_loops(c, srv);
-	cfg = server_view(srv);
-	copy = cfg_copy(cfg);
-	check_served(c, srv, cfg);
+	copy = cfg_copy(server_view(srv));
 	server_view_end(srv);
+	/* without the lock, which others wait for: a file system may hang */
+	check_served(c, srv, copy);
 	check_box(c, srv, copy);
 	check_files(c, copy, srv->storage.state_dir, control);
 	if (depth == CHECK_ALL) {

@@ -67,7 +67,7 @@ void check_next_start(struct check *c, const struct config *cfg);
 /* Whether what is written at a path is lost with the next boot (check_files.c). */
 bool check_in_memory(const char *path);
 
-/* What is served: volumes, targets, portals; the view is held (check_served.c). */
+/* What is served: volumes, targets, portals; `cfg` is a copy (check_served.c). */
 void check_served(struct check *c, struct server *srv, const struct config *cfg);
 
 /* Pools; `cfg` is a copy: tools are run (check_served.c). */

@@ -6,7 +6,6 @@
 #include "config/object.h"
 #include "target/ctl/ctl.h"
 
-#include <grp.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -181,14 +180,6 @@ void check_next_start(struct check *c, const struct config *cfg)
 
 /* ---- the control socket ---- */
 
-static bool has_group(const char *name)
-{
-	char room[4096];
-	struct group entry, *found = NULL;
-
-	return !getgrnam_r(name, &entry, room, sizeof room, &found) && found;
-}
-
 static bool check_folder(struct check *c, const char *socket, bool groups)
 {
 	char *folder own_free = own_strdup(socket);
@@ -219,7 +210,8 @@ static bool check_folder(struct check *c, const char *socket, bool groups)
 
 static void check_control(struct check *c, const char *socket)
 {
-	bool groups = has_group(CTL_GROUP) || has_group(CTL_MONITOR_GROUP), good;
+	gid_t gid;
+	bool groups = ctl_group(CTL_GROUP, &gid) || ctl_group(CTL_MONITOR_GROUP, &gid), good;
 	struct stat st;
 
 	if (!socket || stat(socket, &st))

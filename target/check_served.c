@@ -185,19 +185,30 @@ static void check_room(struct check *c, const struct cfg_volume *v, uint64_t siz
 		(unsigned long long)((size - has) >> 20), (unsigned long long)(left >> 20));
 }
 
+/* Whether a volume is open, and what it is; only for that is the server held up. */
+static bool look_at(struct server *srv, const char *name, struct vol_info *info)
+{
+	const struct vol *vol;
+
+	(void)server_view(srv);
+	vol = server_volume(srv, name);
+	if (vol)
+		*info = vol_info(vol);
+	server_view_end(srv);
+	return vol;
+}
+
 static void check_volume(
 	struct check *c, struct server *srv, const struct config *cfg, const struct cfg_volume *v)
 {
-	const struct vol *vol = server_volume(srv, v->name);
 	bool disk = v->store && (!strcmp(v->store, "file") || !strcmp(v->store, "block"));
 	struct vol_info info;
 
-	if (!vol) {
+	if (!look_at(srv, v->name, &info)) {
 		check_add(c, CHECK_ERROR, "volume", v->name,
 			"journalctl -u kurad says why; kura apply tries again", "it is not open");
 		return;
 	}
-	info = vol_info(vol);
 	if (!is_mapped(cfg, v->name)) {
 		char *remedy own_free = own_printf("kura share %s --to IQN", v->name);
 

@@ -24,10 +24,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <time.h>
 
 #define ERRORS_MAX 100u
+#define HOLD_MS    200u /* SIGHUP waits so long for a verb before it looks for SIGTERM again */
+#define STOP_MS    500u /* the longest that a stop may take that is to take no time */
 
 /* Blocks the signals that we wait for; threads inherit that. A descriptor or -errno. */
 static int open_signals(void)
@@ -156,52 +159,108 @@ static void wait_for_end(
 	int sig;
 
 	while (!(sig = take_signal(signals, &again))) {
-		if (again) {
+		if (!again) {
+			(void)poll(&p, 1, -1);
+		} else if (ctl_hold(ctl, HOLD_MS)) {
 			/* a verb that began before would take back what the file says now */
-			ctl_hold(ctl);
+			again = false;
 			reload(srv, opts->config, opts->state_dir);
 			ctl_release(ctl);
-		} else {
-			(void)poll(&p, 1, -1);
 		}
-		again = false;
 	}
 	log_info("kurad stopping", "signal=%s", sig == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
-/* Waits for the loops, at most `ms`. 0, -ETIMEDOUT, or -EINTR: a second signal came. */
-static int wait_for_loops(const struct server *srv, int signals, uint64_t ms)
+/* ---- the end ---- */
+
+/* Waits until a descriptor is readable or the time has come. 0, -ETIMEDOUT, or -EINTR: a second
+ * signal came. */
+static int wait_for(int fd, int signals, uint64_t end_ms)
 {
-	uint64_t end = now_ms() + ms, now;
 	bool reload = false; /* too late */
 	struct pollfd p[2] = {
 		{ .fd = signals, .events = POLLIN },
-		{ .fd = server_over_fd(srv), .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
 	};
 
-	while (!server_is_over(srv)) {
-		now = now_ms();
-		if (now >= end)
-			return -ETIMEDOUT;
-		(void)poll(p, 2, (int)(end - now));
+	for (;;) {
+		uint64_t now = now_ms();
+
+		(void)poll(p, 2, now < end_ms ? (int)(end_ms - now) : 0);
+		if (p[1].revents)
+			return 0;
 		if (take_signal(signals, &reload))
 			return -EINTR;
+		if (now >= end_ms)
+			return -ETIMEDOUT;
 	}
+}
+
+/* Whoever asks kurad, seen out on a thread of its own, as a verb may never end: a tool of LVM or a
+ * file system that hangs. */
+struct farewell {
+	struct ctl *ctl;
+	struct server *srv;
+	pthread_t thread;
+	int over_fd; /* an eventfd */
+};
+
+static void *farewell_run(void *arg)
+{
+	struct farewell *f = arg;
+
+	ctl_stop(f->ctl);
+	scrape_end(f->srv);
+	eventfd_write(f->over_fd, 1);
+	return NULL;
+}
+
+/* Returns as wait_for; what is not over goes on, until the process ends. Takes `ctl`. */
+static int end_control(struct ctl *ctl, struct server *srv, int signals, uint64_t end_ms)
+{
+	struct farewell *f = own_calloc(1, sizeof *f);
+	int err;
+
+	f->ctl = ctl;
+	f->srv = srv;
+	f->over_fd = eventfd(0, EFD_CLOEXEC);
+	if (f->over_fd < 0 || pthread_create(&f->thread, NULL, farewell_run, f)) {
+		own_close_fd(&f->over_fd);
+		free(f);
+		ctl_stop(ctl);
+		scrape_end(srv);
+		return 0;
+	}
+	err = wait_for(f->over_fd, signals, end_ms);
+	if (err)
+		return err;
+	pthread_join(f->thread, NULL);
+	close(f->over_fd);
+	free(f);
 	return 0;
 }
 
-static int stop(struct server *srv, int signals)
+/* 0, or why it is not what a clean stop is: then the process has to end as it is, without freeing
+ * anything. Half of the time is for verbs under way, the rest for initiators. Takes `ctl`. */
+static int stop(struct server *srv, struct ctl *ctl, int signals)
 {
 	unsigned seconds = server_stop_seconds(srv);
-	int err;
+	uint64_t ms = seconds ? seconds * 1000ull : STOP_MS, end_ms = now_ms() + ms;
+	int verbs, err = 0;
 
 	notify_stopping(seconds);
-	server_stop(srv);
-	err = wait_for_loops(srv, signals, seconds ? seconds * 1000ull : 500);
+	verbs = end_control(ctl, srv, signals, end_ms - ms / 2);
+	if (verbs)
+		log_error("kurad ends in the middle of a verb", "reason=\"%s\"",
+			verbs == -EINTR ? "a second signal" : "it does not end");
+	if (verbs != -EINTR)
+		err = server_stop(srv, (unsigned)ms / 2)
+			      ? wait_for(server_over_fd(srv), signals, end_ms)
+			      : -ETIMEDOUT;
 	if (err)
 		log_error("kurad ends before everything was closed", "reason=\"%s\"",
 			err == -EINTR ? "a second signal" : "stop_seconds are over");
-	return err;
+	return err ? err : verbs;
 }
 
 static int start_control(struct ctl **ctl, struct server *srv, const struct run_opts *opts)
@@ -220,12 +279,12 @@ static int start_control(struct ctl **ctl, struct server *srv, const struct run_
 	return 0;
 }
 
-/* Serves and stops. When it fails, threads may be left: the process must end without freeing. */
-static int serve(struct server *srv, const struct run_opts *opts, int signals)
+/* Serves and stops. *late: threads are left that do not end, so nothing may be freed. */
+static int serve(struct server *srv, const struct run_opts *opts, int signals, bool *late)
 {
 	char why[SERVER_WHY_LEN] = "";
 	struct ctl *ctl = NULL;
-	int err = server_start(srv, why);
+	int err = server_start(srv, why), end;
 
 	if (err) {
 		log_error("kurad cannot start", "%s", why);
@@ -242,10 +301,9 @@ static int serve(struct server *srv, const struct run_opts *opts, int signals)
 		rest_notify(srv);
 		wait_for_end(srv, ctl, opts, signals);
 	}
-	ctl_stop(ctl);
-	scrape_end(srv);
-	int late = stop(srv, signals);
-	return err ? err : late;
+	end = stop(srv, ctl, signals);
+	*late = end;
+	return err ? err : end;
 }
 
 int run_server(struct config *cfg, const struct run_opts *opts)
@@ -254,6 +312,7 @@ int run_server(struct config *cfg, const struct run_opts *opts)
 	int signals own_fd = open_signals();
 	char why[SERVER_WHY_LEN] = "";
 	struct server *srv;
+	bool late = false;
 	int err;
 
 	if (signals < 0) {
@@ -266,8 +325,8 @@ int run_server(struct config *cfg, const struct run_opts *opts)
 		log_error("kurad cannot start", "%s", why);
 		return -EIO;
 	}
-	err = serve(srv, opts, signals);
-	if (!server_is_over(srv))
+	err = serve(srv, opts, signals, &late);
+	if (late || !server_is_over(srv))
 		_exit(1);
 	server_free(srv);
 	if (!err)

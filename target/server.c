@@ -378,13 +378,19 @@ static void stop_begins(struct loop_post *post)
 	door_shut(&srv->door, shut);
 }
 
-void server_stop(struct server *srv)
+bool server_stop(struct server *srv, unsigned ms)
 {
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000 + 1;
 	leave_isns(srv);
-	pthread_mutex_lock(&srv->applying); /* for ever */
+	if (pthread_mutex_clocklock(&srv->applying, CLOCK_MONOTONIC, &until)) /* for ever */
+		return false;
 	srv->stop_seconds = srv->cfg->stop_seconds;
 	srv->stop.run = stop_begins;
 	loop_post(srv->loops[0], &srv->stop);
+	return true;
 }
 
 int server_over_fd(const struct server *srv)

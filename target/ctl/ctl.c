@@ -22,6 +22,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
+
+#define GROUP_MAX       (16u << 20) /* bytes of a group with its members */
+#define PEER_GROUPS_MAX 65536u      /* NGROUPS_MAX of Linux: groups of one process */
+#define TIRED_MS        100 /* until another client is asked in, when there is no descriptor */
 
 struct client {
 	struct list node;
@@ -42,8 +47,8 @@ struct ctl {
 	pthread_mutex_t change; /* see ctl_asker */
 	pthread_mutex_t lock;   /* of what is below */
 	struct list clients;
-	unsigned client_count;
-	bool stopping; /* atomic */
+	unsigned client_count, looker_count; /* all, and those who may only look */
+	bool stopping;                       /* atomic */
 };
 
 /* ---- a client, on its thread ---- */
@@ -98,22 +103,41 @@ static void *client_run(void *arg)
 
 /* ---- who it is ---- */
 
+bool ctl_group(const char *name, gid_t *gid)
+{
+	struct group entry, *found = NULL;
+	size_t room = 4096; /* names of members: as many as there are */
+	char *text = NULL;
+	int err;
+
+	do {
+		free(text);
+		text = own_calloc(1, room);
+		err = getgrnam_r(name, &entry, text, room, &found);
+		room *= 2;
+	} while (err == ERANGE && room <= GROUP_MAX);
+	if (!err && found)
+		*gid = found->gr_gid;
+	free(text);
+	return !err && found;
+}
+
 /* Whether the peer belongs to a group of this machine, which need not be there. */
 static bool in_group(int fd, gid_t main_group, const char *name)
 {
-	gid_t groups[256];
-	socklen_t len = sizeof groups;
-	char room[4096];
-	struct group entry, *found = NULL;
+	socklen_t len = PEER_GROUPS_MAX * sizeof(gid_t);
+	gid_t *groups own_free = NULL;
+	gid_t wanted;
 
-	if (getgrnam_r(name, &entry, room, sizeof room, &found) || !found)
+	if (!ctl_group(name, &wanted))
 		return false;
-	if (main_group == found->gr_gid)
+	if (main_group == wanted)
 		return true;
+	groups = own_calloc(PEER_GROUPS_MAX, sizeof *groups);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
 		return false;
 	for (unsigned i = 0; i < len / sizeof *groups; i++) {
-		if (groups[i] == found->gr_gid)
+		if (groups[i] == wanted)
 			return true;
 	}
 	return false;
@@ -146,6 +170,7 @@ static void client_free(struct client *c)
 {
 	list_del(&c->node);
 	c->ctl->client_count--;
+	c->ctl->looker_count -= !c->asker.may_change;
 	close(c->fd);
 	free(c);
 }
@@ -161,29 +186,41 @@ static void say_and_close(int fd, enum rpc_exit exit, const char *why)
 	close(fd);
 }
 
+/* Why a client cannot be let in; NULL: it is. */
+static const char *refuse_client(struct client *c, enum rpc_exit *exit)
+{
+	*exit = RPC_DENIED;
+	if (!asker_of(c))
+		return "this user may not ask kurad; join the group " CTL_GROUP
+		       " or " CTL_MONITOR_GROUP;
+	*exit = RPC_BUSY;
+	if (c->ctl->client_count == CTL_CLIENTS_MAX ||
+		(!c->asker.may_change && c->ctl->looker_count == CTL_LOOKERS_MAX))
+		return "too many clients at once; try again";
+	return NULL;
+}
+
 static void client_open(struct ctl *ctl, int fd)
 {
 	struct timeval send_time = { .tv_sec = CTL_SEND_SECONDS };
-	struct client *c;
+	struct client *c = own_calloc(1, sizeof *c);
+	const char *why;
+	enum rpc_exit exit;
 
-	if (ctl->client_count == CTL_CLIENTS_MAX) {
-		say_and_close(fd, RPC_BUSY, "too many clients at once; try again");
-		return;
-	}
-	c = own_calloc(1, sizeof *c);
 	c->ctl = ctl;
 	c->fd = fd;
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send_time, sizeof send_time);
+	why = refuse_client(c, &exit);
+	if (!why && pthread_create(&c->thread, NULL, client_run, c))
+		why = "there is no thread for another client; try again";
+	if (why) {
+		free(c);
+		say_and_close(fd, exit, why);
+		return;
+	}
 	list_push(&ctl->clients, &c->node);
 	ctl->client_count++;
-	if (asker_of(c) && !pthread_create(&c->thread, NULL, client_run, c))
-		return;
-	fd = dup(fd);
-	client_free(c);
-	if (fd >= 0)
-		say_and_close(fd, RPC_DENIED,
-			"this user may not ask kurad; join the group " CTL_GROUP
-			" or " CTL_MONITOR_GROUP);
+	ctl->looker_count += !c->asker.may_change;
 }
 
 /* Lets go of the clients whose threads are over. */
@@ -220,6 +257,11 @@ static void end_clients(struct ctl *ctl)
 	}
 }
 
+static bool is_exhausted(int err)
+{
+	return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
+}
+
 static void *ctl_run(void *arg)
 {
 	struct ctl *ctl = arg;
@@ -238,6 +280,8 @@ static void *ctl_run(void *arg)
 		reap(ctl);
 		while ((fd = accept4(ctl->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
 			client_open(ctl, fd);
+		if (is_exhausted(errno)) /* whoever waits there goes on waiting */
+			(void)poll(p, 1, TIRED_MS);
 	}
 	end_clients(ctl);
 	return NULL;
@@ -287,12 +331,9 @@ static int remove_stale(const struct sockaddr_un *a)
 /* Whether anybody but root is to come in; who it is is looked at when he has come. */
 static bool has_groups(void)
 {
-	char room[4096];
-	struct group entry, *found = NULL;
+	gid_t gid;
 
-	if (!getgrnam_r(CTL_GROUP, &entry, room, sizeof room, &found) && found)
-		return true;
-	return !getgrnam_r(CTL_MONITOR_GROUP, &entry, room, sizeof room, &found) && found;
+	return ctl_group(CTL_GROUP, &gid) || ctl_group(CTL_MONITOR_GROUP, &gid);
 }
 
 static int bind_socket(const struct sockaddr_un *a)
@@ -380,10 +421,16 @@ struct ctl *ctl_start(const char *path, struct server *srv, int *err, char *why)
 	return NULL;
 }
 
-void ctl_hold(struct ctl *ctl)
+bool ctl_hold(struct ctl *ctl, unsigned ms)
 {
-	if (ctl)
-		pthread_mutex_lock(&ctl->change);
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += ms % 1000 * 1000000l;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	return !ctl || !pthread_mutex_clocklock(&ctl->change, CLOCK_MONOTONIC, &until);
 }
 
 void ctl_release(struct ctl *ctl)

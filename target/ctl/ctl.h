@@ -14,7 +14,8 @@
 
 #define CTL_REQUEST_MAX  (64u << 10) /* bytes of one request */
 #define CTL_CLIENTS_MAX  32u         /* connections at once */
-#define CTL_SEND_SECONDS 10u         /* who does not read an answer for so long is closed */
+#define CTL_LOOKERS_MAX  24u /* of them, of those who may only look: no dashboard keeps root out */
+#define CTL_SEND_SECONDS 10u /* who does not read an answer for so long is closed */
 
 #define CTL_GROUP         "kura"
 #define CTL_MONITOR_GROUP "kura-monitor"
@@ -28,11 +29,15 @@ struct ctl;
  */
 struct ctl *ctl_start(const char *path, struct server *srv, int *err, char *why);
 
+/* The number of a group of this machine; false: there is none of that name. Any thread. */
+bool ctl_group(const char *name, gid_t *gid);
+
 /* Ends jobs and clients, removes the socket. NULL is fine. Takes it; waits for verbs that run. */
 void ctl_stop(struct ctl *ctl);
 
-/* From now on no verb changes anything: one that is at it has ended. NULL is fine. Blocks. */
-void ctl_hold(struct ctl *ctl);
+/* From now on no verb changes anything: one that is at it has ended. Blocks, at most `ms`: false,
+ * it has not ended. NULL is fine. */
+bool ctl_hold(struct ctl *ctl, unsigned ms);
 
 /* The opposite. */
 void ctl_release(struct ctl *ctl);

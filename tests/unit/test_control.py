@@ -5,11 +5,13 @@
 import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import kurad  # noqa: E402
@@ -20,6 +22,7 @@ TARGET = "iqn.2026-11.kura.test:control"
 SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
 VOLUMES = [{"name": "a", "store": "mem", "size": "8M"}]
 CLIENTS_MAX = 32  # CTL_CLIENTS_MAX
+LOOKERS_MAX = 24  # CTL_LOOKERS_MAX
 tap = tapout.Tap()
 
 WRONG = {"string": (5, 1.5, True, [], ["x"], {}, None),
@@ -174,6 +177,34 @@ def one_call(path, method):
             return f.readline()
 
 
+def monitors(k, count):
+    """How many of so many clients that may only look are served at once; then root's own call."""
+    here, there = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.close(here)
+            os.setgroups([MONITOR_GID])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            askers = [tool.Asker(k.path("control")) for _ in range(count)]
+            served = 0
+            for asker in askers:
+                with contextlib.suppress(OSError, AttributeError):
+                    served += "result" in asker.call("version")
+            os.write(there, bytes([served]))
+            time.sleep(60 * SLOW)
+        finally:
+            os._exit(0)
+    os.close(there)
+    with os.fdopen(here, "rb") as f:
+        served = f.read(1)[0]
+    root = works(k)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return served, root
+
+
 def as_user(k, method, groups=()):
     """Exit status of a call by a user that is nobody in particular; 0: done, None: shut out."""
     here, there = os.pipe()
@@ -229,9 +260,96 @@ def test_users():
         tap.check(as_user(k, "drain", (KURA_GID,)) == 0, "the group kura changes")
         tap.check(tool.ask(tool.Tool(k), "status")[1]["state"] == "drained", "really")
         tap.check(f"uid={NOBODY}" in k.log(), "the log says who")
+        served, root = monitors(k, 40)
+        tap.check(served == LOOKERS_MAX and root, "monitors, as many as come, do not keep root out",
+                  f"{served} {root}")
+        k.end()
+        with open(names, "w", encoding="utf-8") as f:
+            members = ",".join(f"member{i}" for i in range(3000))
+            f.write("\n".join(groups) + f"\nkura-monitor:x:{MONITOR_GID}:{members}\n")
+        k.start()
+        tap.check(as_user(k, "status", (MONITOR_GID,)) == 0, "a group of thousands is one as well")
+        many = range(70000, 70400)
+        tap.check(as_user(k, "status", (*many, MONITOR_GID)) == 0, "and so is one of hundreds")
+
+
+# Tells that it was started, and ends with who has started it.
+STUCK = "#!/bin/sh\n: >'%s'\nwhile kill -0 $PPID 2>/dev/null; do sleep 0.1; done\n"
+
+
+def appears(path):
+    end = time.monotonic() + 30 * SLOW
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.02)
+    return os.path.exists(path)
+
+
+def interrupt(kura):
+    """Somebody at a terminal waits for a job and does not want to any more."""
+    master, slave = pty.openpty()
+    with subprocess.Popen([tool.binary(), *kura.options, "job", "wait", "1"], stdin=slave,
+                          stdout=subprocess.PIPE, stderr=slave, text=True) as run:
+        os.close(slave)
+        said = os.read(master, 4096)  # its bar: it waits
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=60 * SLOW)
+        with contextlib.suppress(OSError):
+            while more := os.read(master, 4096):
+                said += more
+        tap.check(run.returncode == 1 and not out and b"job 1 goes on" in said,
+                  "Ctrl-C leaves the job, and is not taken for its end", f"{run.returncode} {said}")
+    os.close(master)
+
+
+def stuck(tools, *verb):
+    """A verb never ends, as a tool that it needs does not: SIGHUP waits for it, the stop does not."""
+    k = kurad.Kurad(kurad.one_target(TARGET, VOLUMES, stop_seconds=2))
+    path = k.env["PATH"]
+    os.mkdir(k.path("bin"))
+    for name in tools:
+        with open(k.path("bin/" + name), "w", encoding="ascii") as f:
+            f.write(STUCK % k.path("stuck"))
+        os.chmod(k.path("bin/" + name), 0o755)
+    with open(k.path("image"), "wb") as f:
+        f.truncate(1 << 20)
+    k.env["PATH"] = k.path("bin") + ":" + path
+    try:
+        k.start()
+        kura = tool.Tool(k)
+        kura("pool add p --kind dir --path " + k.path("pool"))
+        asked = tool.Later(kura, *[w.replace("@", k.scratch) for w in verb])
+        tap.check(appears(k.path("stuck")), f"{verb[0]} is stuck", k.log_tail())
+        if kura.json("job list")["jobs"]:
+            interrupt(kura)
+        k.process.send_signal(signal.SIGHUP)
+        tap.check(works(k), "SIGHUP or not, others are answered")
+        k.terminate()
+        try:
+            code = k.process.wait(30 * SLOW)
+        except subprocess.TimeoutExpired:
+            code = None
+        tap.check(code == 1 and "in the middle of a verb" in k.log(), "kurad ends all the same",
+                  f"{code}\n{k.log_tail()}")
+        asked.wait()
+        k._kill()
+        k.process = None
+        k.asked = False
+        k.env["PATH"] = path
+        k.start()
+        tap.check([v["volume"] for v in kura.json("volume list --all")["volumes"]] == ["a"] and
+                  [p["pool"] for p in kura.json("pool list")["pools"]] == ["p"],
+                  "and the next start has nothing of it")
+        k.end()
+    finally:
+        k.cleanup()
+
+
+def test_stuck():
+    stuck(("qemu-img",), "volume import", "i", "--pool", "p", "--file", "@/image")
+    stuck(("lvm", "lvs", "vgs", "pvs"), "pool add", "l", "--kind", "lvm", "--vg", "none")
 
 
 signal.alarm(int(180 * SLOW))
-for test in (test_types, test_odd, test_many, test_users):
+for test in (test_types, test_odd, test_many, test_users, test_stuck):
     test()
 sys.exit(tap.done())
