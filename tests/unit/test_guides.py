@@ -169,11 +169,11 @@ def test_image():
         box.run(f"qemu-img convert -c -f raw -O qcow2 {box.k.path('boot.img')} {image}")
         three, = blocks(FIRST, "image")
         tap.check(three.count("\n") == 3, "three commands make a disk that boots", three)
-        box.follow(FIRST, three.replace("debian-12.qcow2", image))
+        box.follow(FIRST, three.replace("/srv/kura/debian-12.qcow2", image))
         good, said = booted(box.run(blocks(FIRST, "run")[1].strip()).out.strip())
         tap.check(good, "QEMU boots from the image on the LUN", said)
         text, = blocks(FIRST, "back")
-        box.follow(FIRST, text.replace("vm1.qcow2", back))
+        box.follow(FIRST, text.replace("/srv/kura/vm1.qcow2", back))
         done = box.run(f"qemu-img info {back} && qemu-img compare -f qcow2 -F qcow2 {image} {back}")
         tap.check(done.code == 0 and "file format: qcow2" in done.out and "identical" in done.out,
                   "what is exported again compares equal", str(done))
