@@ -362,6 +362,9 @@ void login_established(struct conn *c, int err)
 	if (!l || c->tx.last) /* closed or refused meanwhile */
 		return;
 	own_assert(l->joining);
+	/* RFC 7143 6.3: what has begun to come is of the login, and would end behind it */
+	if (!err && (c->rx.state != CONN_RX_HEAD || c->rx.have))
+		err = -EPROTO;
 	if (err) {
 		refuse_session(c, err);
 		return;
