@@ -262,6 +262,7 @@ void conn_event(struct conn *c, enum conn_event event)
 			loop_timer_set(c->loop, &c->timer, conn_silence_ms(c));
 	} else if (event == CONN_EV_LOGOUT) {
 		trace_add(TRACE_logout, c->id, 0);
+		conn_rx_quit(c); /* RFC 7143 11.14: a logout that waited for its turn */
 		loop_timer_set(c->loop, &c->timer, c->home->opts.logout_seconds * CONN_MS);
 	}
 }

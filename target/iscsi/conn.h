@@ -242,6 +242,8 @@ void conn_rx_received(struct loop_stream *stream, struct loop_rxbuf *buf, uint8_
 
 /* Prepares the receiving side. */
 void conn_rx_init(struct conn *c);
+/* Nothing comes of the PDU that is coming now. */
+void conn_rx_quit(struct conn *c);
 /* Lets go of what it holds; what still comes is dropped. */
 void conn_rx_fini(struct conn *c);
 

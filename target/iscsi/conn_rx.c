@@ -24,15 +24,19 @@ void conn_rx_init(struct conn *c)
 	c->rx.need = PDU_BHS_LEN;
 }
 
-void conn_rx_fini(struct conn *c)
+void conn_rx_quit(struct conn *c)
 {
-	struct session_task *t = c->rx.task;
+	struct session_task *t = own_take(c->rx.task);
 
 	/* a command whose data segment was still coming never reached the SCSI room */
-	c->rx.task = NULL;
 	if (t && !t->submitted)
 		command_forget(t);
 	c->rx.sink = CONN_SINK_DROP;
+}
+
+void conn_rx_fini(struct conn *c)
+{
+	conn_rx_quit(c);
 	free(own_take(c->rx.collect));
 }
 
