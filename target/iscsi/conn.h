@@ -223,6 +223,9 @@ void conn_tx_arm(struct conn *c);
 /* Prepares the sending side. */
 void conn_tx_init(struct conn *c);
 
+/* Takes a task out of tx.ready whose answer is not to be sent, or not to its end. Takes it. */
+void conn_tx_forget(struct session_task *t);
+
 /* Drops what is queued and not in flight: the connection is closing. */
 void conn_tx_drop(struct conn *c);
 

@@ -405,6 +405,21 @@ void conn_tx_init(struct conn *c)
 	loop_hook_init(&c->tx.hook, conn_tx_run);
 }
 
+void conn_tx_forget(struct session_task *t)
+{
+	struct conn_batch *b = t->conn->tx.batch;
+
+	list_del(&t->tx_node);
+	command_answered(t);
+	if (!b || !t->tx_off) {
+		command_free(t);
+		return;
+	}
+	/* the send may refer to its data; one that is answered in part leaves room behind it */
+	own_assert(b->ntasks < BATCH_TASKS);
+	b->tasks[b->ntasks++] = t;
+}
+
 void conn_tx_drop(struct conn *c)
 {
 	struct list *node;
@@ -415,12 +430,8 @@ void conn_tx_drop(struct conn *c)
 	c->tx.ctl_bytes = 0;
 	while (list_pop(&c->tx.r2t))
 		; /* still the SCSI room's */
-	while ((node = list_pop(&c->tx.ready))) {
-		struct session_task *t = container_of(node, struct session_task, tx_node);
-
-		command_answered(t);
-		command_free(t);
-	}
+	while (!list_empty(&c->tx.ready))
+		conn_tx_forget(container_of(c->tx.ready.next, struct session_task, tx_node));
 }
 
 void conn_tx_fini(struct iscsi_loop *home)

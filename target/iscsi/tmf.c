@@ -4,7 +4,8 @@
  * as the response codes of RFC 7143 11.6.1.
  *
  * An answer to an aborted command must not follow ours, so finished commands that are concerned
- * and have not been sent are dropped first.
+ * and have not been sent are dropped first: those that are finished when the request comes, for
+ * what comes behind it is to be answered.
  */
 #include "target/iscsi/session.h"
 
@@ -42,6 +43,7 @@ struct tmf_request {
 	uint32_t ref_cmd_sn;
 	uint8_t code;               /* enum tmf_code */
 	bool early;                 /* the referenced command may still be on its way */
+	bool dropped;               /* a finished command was concerned */
 	enum tmf_response response; /* waits for `ack` */
 	struct ack ack;
 	struct scsi_everywhere everywhere;
@@ -85,16 +87,13 @@ static bool tmf_drop_ready_of(struct tmf_request *r, struct conn *c)
 
 		if (!tmf_concerns(r, t))
 			continue;
-		list_del(&t->tx_node);
-		command_answered(t);
-		command_free(t);
+		conn_tx_forget(t);
 		dropped = true;
 	}
 	return dropped;
 }
 
-/* Drops answers that have not begun to leave, of every connection of the session; true when there
- * was one. */
+/* Drops answers that have not left, of every connection of the session; true when there was one. */
 static bool tmf_drop_ready(struct tmf_request *r)
 {
 	bool dropped = false;
@@ -178,12 +177,16 @@ static void tmf_done(struct scsi_tmf *tmf)
 		tmf_end(r, response);
 		return;
 	}
-	if (tmf_drop_ready(r) && response == TMF_RSP_NO_TASK)
+	if (r->dropped && response == TMF_RSP_NO_TASK)
 		response = TMF_RSP_COMPLETE;
 	/* RFC 7143 11.6.1 b: a command that has not come counts as received and aborted */
 	if (response == TMF_RSP_NO_TASK && r->early &&
 		session_skip(r->conn->session, r->conn, r->ref_cmd_sn))
 		response = TMF_RSP_COMPLETE;
+	if (r->conn->state == CONN_FREE) { /* what was behind it has ended the connection */
+		tmf_end(r, response);
+		return;
+	}
 	if (r->code == TMF_COLD_RESET && response == TMF_RSP_COMPLETE) {
 		r->everywhere.each = tmf_cold_each;
 		r->everywhere.done = tmf_cold_done;
@@ -258,4 +261,6 @@ void tmf_receive(struct conn *c, const struct pdu_tmf_req *req)
 	r->tmf.done = tmf_done;
 	conn_hold(c);
 	scsi_tmf_submit(&r->tmf);
+	if (r->tmf.result == SCSI_TMF_COMPLETE || r->tmf.result == SCSI_TMF_NO_TASK)
+		r->dropped = tmf_drop_ready(r);
 }
