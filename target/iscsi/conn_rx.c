@@ -149,7 +149,7 @@ static void rx_whole(struct conn *c, const uint8_t *data)
 	if (t && (pdu->bhs.opcode & PDU_OPCODE_MASK) == PDU_SCSI_CMD) {
 		struct session *s = c->session;
 
-		if (s->conn_count > 1 && session_overtaken(s, t, pdu)) {
+		if (session_overtaken(s, t, pdu)) {
 			session_replay(s);
 			return;
 		}

@@ -151,7 +151,7 @@ bool session_overtaken(struct session *s, struct session_task *t, const union pd
 		command_forget(t);
 		return true;
 	}
-	if (!session_find(s, t->itt))
+	if (s->conn_count == 1 || !session_find(s, t->itt))
 		return false;
 	command_forget(t);
 	session_advance(s, pdu);

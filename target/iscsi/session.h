@@ -221,7 +221,7 @@ enum session_order session_number(const struct session *s, const union pdu *pdu)
 void session_advance(struct session *s, const union pdu *pdu);
 
 /* Whether a command that began in its turn has lost it meanwhile, to one that came on another
- * connection; it is forgotten then, and rejected where its tag is in use. */
+ * connection, or to its abort; it is forgotten then, and rejected where its tag is in use. */
 bool session_overtaken(struct session *s, struct session_task *t, const union pdu *pdu);
 
 /* Deals out the kept PDUs whose turn it is now. */
