@@ -288,7 +288,7 @@ void conn_put(struct conn *c)
 /* For log lines: the session that it belongs to, 0: none yet. */
 static unsigned conn_tsih(const struct conn *c)
 {
-	return c->session ? c->session->tsih : 0;
+	return c->session && !c->session->joining ? c->session->tsih : 0;
 }
 
 void conn_protocol_error(struct conn *c, const char *rule)

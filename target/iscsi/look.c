@@ -103,6 +103,12 @@ static void dismiss(struct conn *c, enum iscsi_farewell farewell, uint16_t secon
 	}
 }
 
+/* Until it has joined, its name is the home loop's. */
+static bool is_called(const struct session *s, uint16_t tsih)
+{
+	return !s->joining && s->tsih == tsih;
+}
+
 unsigned iscsi_dismiss(struct iscsi_server *srv, struct loop *loop, uint16_t tsih,
 	enum iscsi_farewell farewell, uint16_t seconds)
 {
@@ -111,7 +117,7 @@ unsigned iscsi_dismiss(struct iscsi_server *srv, struct loop *loop, uint16_t tsi
 	list_for_each_safe (node, &home_of(srv, loop)->conns) {
 		struct conn *c = container_of(node, struct conn, node);
 
-		if (!c->session || (tsih && c->session->tsih != tsih))
+		if (!c->session || (tsih && !is_called(c->session, tsih)))
 			continue;
 		count++;
 		if (farewell != ISCSI_FAREWELL_LOOK)
