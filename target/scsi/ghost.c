@@ -6,18 +6,19 @@
 #include "target/scsi/ghost.h"
 
 #include "target/scsi/command.h"
+#include "target/scsi/copy.h"
 #include "target/scsi/unit.h"
 
 #include "common/own.h"
 
 #include <string.h>
 
-/* The writes of one nexus that one volume keeps. */
+/* The requests of one nexus that one volume keeps. */
 struct scsi_ghost {
 	struct list node; /* in domain->ghosts */
 	const struct scsi_nexus *nexus;
 	const struct vol *vol;
-	unsigned writes;
+	unsigned writes, reads; /* what does not write is a read */
 };
 
 /* A visit of all loops. */
@@ -27,10 +28,25 @@ struct ghost_round {
 	void *arg;
 };
 
+/* A third-party copy waits for commands of its own, which are looked at themselves, and who wants
+ * it to stop waits for the copy. */
+static bool ghost_copies(const struct scsi_nexus *nexus, const struct scsi_task *task)
+{
+	list_for_each (t, &nexus->tasks) {
+		const struct copy *c = copy_of(container_of(t, struct scsi_task, node));
+
+		if (c && (c->task == task || c->stopper == task))
+			return true;
+	}
+	return false;
+}
+
 bool scsi_ghost_only(const struct scsi_nexus *nexus)
 {
 	list_for_each (t, &nexus->tasks) {
-		if (container_of(t, struct scsi_task, node)->owner != SCSI_OWNER_VOLUME)
+		const struct scsi_task *task = container_of(t, struct scsi_task, node);
+
+		if (task->owner != SCSI_OWNER_VOLUME && !ghost_copies(nexus, task))
 			return false;
 	}
 	return true;
@@ -39,7 +55,7 @@ bool scsi_ghost_only(const struct scsi_nexus *nexus)
 /* A copy's own tasks have rows too. */
 static bool ghost_writes(const struct scsi_task *task)
 {
-	return task->lun && (!task->cmd || (task->cmd->flags & CMD_WRITES));
+	return !task->cmd || (task->cmd->flags & CMD_WRITES);
 }
 
 /* The host is what counts, whichever of its ports it comes by: "name,i,0xISID" (SPC-4 7.6.4.6). */
@@ -50,18 +66,21 @@ static bool ghost_same_host(const char *a, const char *b)
 	return strcspn(b, ",") == len && !memcmp(a, b, len);
 }
 
-/* Under the domain's lock. */
-static bool ghost_concerns(
-	const struct scsi_domain *domain, const struct scsi_nexus *nexus, const struct vol *vol)
+/* Whether the host of this nexus is held up at the volume. Under the domain's lock. */
+static bool ghost_concerns(const struct scsi_nexus *nexus, const struct vol *vol)
 {
-	list_for_each (it, &domain->ghosts) {
+	unsigned reads = 0;
+
+	list_for_each (it, &nexus->domain->ghosts) {
 		const struct scsi_ghost *g = container_of(it, struct scsi_ghost, node);
 
-		if (g->vol == vol && g->nexus != nexus &&
-			ghost_same_host(g->nexus->initiator, nexus->initiator))
+		if (g->vol != vol || !ghost_same_host(g->nexus->initiator, nexus->initiator))
+			continue;
+		if (g->writes)
 			return true;
+		reads += g->reads;
 	}
-	return false;
+	return reads >= GHOST_READS_MOST;
 }
 
 void scsi_ghost_look(struct scsi_nexus *nexus)
@@ -70,7 +89,7 @@ void scsi_ghost_look(struct scsi_nexus *nexus)
 	for (unsigned i = 0; i < nexus->itl_count; i++) {
 		struct scsi_itl *itl = &nexus->itl[i];
 
-		itl->haunted = ghost_concerns(nexus->domain, nexus, itl->lun->vol);
+		itl->haunted = ghost_concerns(nexus, itl->lun->vol);
 	}
 	scsi_domain_unlock(nexus->domain);
 }
@@ -117,8 +136,14 @@ static struct scsi_ghost *ghost_find(const struct scsi_nexus *nexus, const struc
 	return NULL;
 }
 
-static void ghost_add(const struct scsi_nexus *nexus, const struct vol *vol)
+static unsigned *ghost_count(struct scsi_ghost *g, const struct scsi_task *task)
 {
+	return ghost_writes(task) ? &g->writes : &g->reads;
+}
+
+static void ghost_add(const struct scsi_nexus *nexus, const struct scsi_task *task)
+{
+	const struct vol *vol = task->lun->vol;
 	struct scsi_ghost *g = ghost_find(nexus, vol);
 
 	if (!g) {
@@ -127,7 +152,16 @@ static void ghost_add(const struct scsi_nexus *nexus, const struct vol *vol)
 		g->vol = vol;
 		list_push(&nexus->domain->ghosts, &g->node);
 	}
-	g->writes++;
+	++*ghost_count(g, task);
+}
+
+static void ghost_less(struct scsi_ghost *g, const struct scsi_task *task)
+{
+	--*ghost_count(g, task);
+	if (g->writes || g->reads)
+		return;
+	list_del(&g->node);
+	free(g);
 }
 
 unsigned scsi_ghost_part(struct scsi_nexus *nexus, void (*then)(void *nexus))
@@ -138,8 +172,8 @@ unsigned scsi_ghost_part(struct scsi_nexus *nexus, void (*then)(void *nexus))
 	list_for_each (t, &nexus->tasks) {
 		const struct scsi_task *task = container_of(t, struct scsi_task, node);
 
-		if (ghost_writes(task))
-			ghost_add(nexus, task->lun->vol);
+		if (task->lun)
+			ghost_add(nexus, task);
 		count++;
 	}
 	scsi_domain_unlock(nexus->domain);
@@ -151,19 +185,17 @@ void scsi_ghost_gone(const struct scsi_task *task)
 {
 	const struct scsi_nexus *nexus = task->nexus;
 	struct scsi_ghost *g;
-	bool last;
+	bool opens;
 
-	if (!ghost_writes(task))
+	if (!task->lun)
 		return;
 	scsi_domain_lock(nexus->domain);
 	g = ghost_find(nexus, task->lun->vol);
 	own_assert(g);
-	last = --g->writes == 0;
-	if (last) {
-		list_del(&g->node);
-		free(g);
-	}
+	opens = ghost_concerns(nexus, task->lun->vol);
+	ghost_less(g, task);
+	opens = opens && !ghost_concerns(nexus, task->lun->vol);
 	scsi_domain_unlock(nexus->domain);
-	if (last)
+	if (opens)
 		ghost_tell(nexus, NULL, NULL);
 }

@@ -231,6 +231,45 @@ static void test_nexus_loss(void **state)
 	tp_open_nexus(r->tp, 0);
 }
 
+/* ---- a unit that hangs ---- */
+
+static unsigned parted;
+
+static void nexus_parted(struct scsi_nexus *nexus)
+{
+	assert_true(nexus->closing);
+	parted++;
+}
+
+/* The port is free although a command of its copy hangs, and one that waits for the copy's end. */
+static void test_nexus_loss_while_a_copy_hangs(void **state)
+{
+	static const struct tp_conf hangs = {
+		.blocks = BLOCKS, .layer = "delay", .options = "ms=60000 op=write"
+	};
+	RIG(r) = rig_new(&usual, &hangs);
+	TP_CMD(c);
+	TP_CMD(stop);
+
+	(void)state;
+	fill_disk(r, 0, 0, 64, 6);
+	both_units(r, 1);
+	list_segment(r, 0, 1, 64, 0, 128);
+	copy_start(r, &c);
+	tp_run(r->tp);
+	tp_start(r->tp, 0, &stop, CDB_(0x83, 0x1c, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0,
+		NULL, 0);
+	tp_run(r->tp);
+	assert_int_equal(c.done + stop.done, 0);
+	r->tp->nexus[0].parted = nexus_parted;
+	tp_close_nexus(r->tp, 0);
+	tp_advance(r->tp, SCSI_NEXUS_PATIENCE_MS + 100);
+	assert_int_equal(parted, 1);
+	tp_advance(r->tp, 60000);
+	assert_true(c.task.aborted && stop.task.aborted);
+	tp_open_nexus(r->tp, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_copy_operation_abort),
 		cmocka_unit_test(test_same_identifier),
 		cmocka_unit_test(test_nexus_loss),
+		cmocka_unit_test(test_nexus_loss_while_a_copy_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "tests/unit/scsi_testport.h"
 
 #include "common/own.h"
+#include "target/scsi/ghost.h"
 
 #define DELAY 50u /* ms that every request stays in the volume */
 
@@ -523,6 +524,36 @@ static void test_nexus_loss_of_a_read(void **state)
 	assert_int_equal(tp->drained, 1);
 }
 
+/* Many of them keep much memory: the host gets no more of it before some have come back. */
+static void test_nexus_loss_of_many_reads(void **state)
+{
+	static const struct tp_conf hangs = { .layer = "delay", .options = "ms=60000 op=read" };
+	static struct tp_cmd many[GHOST_READS_MOST];
+	TP_BOX(tp) = tp_new(&hangs);
+	TP_CMD(a);
+	TP_CMD(b);
+
+	(void)state;
+	parted = 0;
+	tp->nexus[0].parted = nexus_parted;
+	for (unsigned i = 0; i < GHOST_READS_MOST; i++)
+		start_read(tp, 0, &many[i], i + 1);
+	tp_run(tp);
+	tp_close_nexus(tp, 0);
+	tp_advance(tp, SCSI_NEXUS_PATIENCE_MS + 100);
+	assert_int_equal(parted, 1);
+	start_ready(tp, 2, &a);
+	tp_run(tp);
+	assert_sense(&a, 0x2, 0x04, 0x07);
+	tp_advance(tp, 60000);
+	assert_int_equal(tp->drained, 1);
+	start_ready(tp, 2, &b);
+	tp_run(tp);
+	assert_good(&b);
+	for (unsigned i = 0; i < GHOST_READS_MOST; i++)
+		tp_clean(&many[i]);
+}
+
 /* A nexus that opens while the write is out is held up too. */
 static void test_nexus_opens_while_a_write_hangs(void **state)
 {
@@ -656,6 +687,7 @@ int main(void)
 		cmocka_unit_test(test_nexus_loss),
 		cmocka_unit_test(test_nexus_loss_of_what_hangs),
 		cmocka_unit_test(test_nexus_loss_of_a_read),
+		cmocka_unit_test(test_nexus_loss_of_many_reads),
 		cmocka_unit_test(test_nexus_opens_while_a_write_hangs),
 		cmocka_unit_test(test_nexus_loss_when_idle),
 		cmocka_unit_test(test_reset_while_a_nexus_is_lost),
