@@ -309,13 +309,20 @@ struct storage_unit *storage_unit_for(
 	return NULL;
 }
 
+static const struct timespec unit_pause = { .tv_nsec = 10000000 };
+
 /* A sanitize operation goes on until it notices that it shall not. */
 static void unit_stop(struct scsi_lun *lun)
 {
-	const struct timespec pause = { .tv_nsec = 10000000 };
-
 	while (!scsi_lun_stop(lun))
-		nanosleep(&pause, NULL);
+		nanosleep(&unit_pause, NULL);
+}
+
+/* A reset may wait for tasks of other units. */
+static void unit_settle(const struct scsi_lun *lun)
+{
+	while (!scsi_lun_idle(lun))
+		nanosleep(&unit_pause, NULL);
 }
 
 void storage_unit_free(struct storage *s, struct storage_unit *unit)
@@ -324,6 +331,8 @@ void storage_unit_free(struct storage *s, struct storage_unit *unit)
 	if (s->running)
 		unit_stop(unit->scsi);
 	change_channels(s, unit->scsi, false);
+	if (s->running)
+		unit_settle(unit->scsi);
 	list_del(&unit->node);
 	scsi_lun_free(unit->scsi);
 	free(unit->identity);

@@ -159,6 +159,21 @@ void scsi_lun_free(struct scsi_lun *lun)
 	free(lun);
 }
 
+void scsi_lun_get(struct scsi_lun *lun)
+{
+	__atomic_add_fetch(&lun->users, 1, __ATOMIC_RELAXED);
+}
+
+void scsi_lun_put(struct scsi_lun *lun)
+{
+	own_assert(__atomic_fetch_sub(&lun->users, 1, __ATOMIC_RELEASE));
+}
+
+bool scsi_lun_idle(const struct scsi_lun *lun)
+{
+	return !__atomic_load_n(&lun->users, __ATOMIC_ACQUIRE);
+}
+
 int scsi_lun_open(struct scsi_lun *lun, struct loop *loop)
 {
 	struct scsi_member *m = scsi_member_of(lun->domain, loop);

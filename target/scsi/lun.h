@@ -40,7 +40,8 @@ struct scsi_lun_conf {
  * thread that is none of theirs: one at a time makes and frees units and targets. */
 struct scsi_lun *scsi_lun_new(struct scsi_domain *domain, const struct scsi_lun_conf *conf);
 
-/* Frees it when it is in no map and no task uses it; its channels must be closed. Takes it. */
+/* Frees it when it is in no map, no task uses it and it is idle; its channels must be closed. Takes
+ * it. */
 void scsi_lun_free(struct scsi_lun *lun);
 
 /* Opens its channel on each loop; on the loop itself or before the loops run. 0 or -errno. */
@@ -53,6 +54,10 @@ void scsi_lun_close(struct scsi_lun *lun, struct loop *loop);
  * answer on its way that is read from the volume's memory: ask again until then. No loop opens or
  * closes a channel meanwhile. Any thread. */
 bool scsi_lun_stop(struct scsi_lun *lun);
+
+/* Whether it may be freed, when it is in no map and its channels are closed: task management or a
+ * change of reservations may not be over. Ask again until then. Any thread. */
+bool scsi_lun_idle(const struct scsi_lun *lun);
 
 #define SCSI_NAA_LEN 8
 

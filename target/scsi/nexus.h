@@ -179,7 +179,8 @@ struct scsi_tmf {
 		struct scsi_tmf *tmf); /* when every task concerned is gone; on the nexus's loop */
 	/* -- the SCSI room's while under way -- */
 	struct scsi_lun *lun;
-	const struct scsi_map *map; /* TARGET_RESET: the LUNs concerned, borrowed from the target */
+	const struct scsi_map *map; /* TARGET_RESET: the LUNs concerned; a share */
+	bool keeps;                 /* the units concerned, until it is over */
 	unsigned reset;             /* units whose reservations have been looked at */
 	bool gave_up;               /* a volume has kept a task for too long; atomic */
 	struct scsi_everywhere everywhere;

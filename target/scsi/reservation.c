@@ -27,6 +27,7 @@ struct res_request *res_request_new(
 
 	if (!req)
 		return NULL;
+	req->lun = lun;
 	req->res = lun->res;
 	req->action = action;
 	req->nexus = nexus;
@@ -53,6 +54,7 @@ static void request_arrived(struct loop_post *post)
 
 void res_request_submit(struct res_request *req, struct loop *loop)
 {
+	scsi_lun_get(req->lun);
 	req->origin = loop;
 	req->post.run = request_arrived;
 	loop_post(req->res->home, &req->post);
@@ -62,6 +64,7 @@ static void request_back(struct loop_post *post)
 {
 	struct res_request *req = container_of(post, struct res_request, post);
 
+	scsi_lun_put(req->lun);
 	req->done(req);
 }
 
@@ -449,19 +452,32 @@ struct res_state *scsi_res_copy(struct scsi_domain *domain, const struct vol *vo
 	return s;
 }
 
+/* A unit of the volume that is not about to be freed: its channel here is still to be closed. */
+static struct scsi_lun *find_unit(const struct scsi_domain *domain, const struct vol *vol)
+{
+	list_for_each (n, &domain->luns) {
+		struct scsi_lun *lun = container_of(n, struct scsi_lun, node);
+
+		if (lun->vol == vol && lun->chan[0])
+			return lun;
+	}
+	return NULL;
+}
+
 struct res_request *scsi_res_wipe(struct scsi_domain *domain, const struct vol *vol)
 {
-	struct res_request *req = own_calloc(1, sizeof *req);
+	struct res_request *req = NULL;
+	struct scsi_lun *lun;
 
-	req->action = RES_WIPE;
-	strcpy(req->who.initiator, "administrator");
 	scsi_domain_lock(domain);
-	req->res = find_volume(domain, vol);
+	lun = find_unit(domain, vol);
+	if (lun) {
+		req = res_request_new(lun, NULL, RES_WIPE);
+		own_assert(req);
+		strcpy(req->who.initiator, "administrator");
+	}
 	scsi_domain_unlock(domain);
-	if (req->res)
-		return req;
-	res_request_free(req);
-	return NULL;
+	return req;
 }
 
 /* ---- commands that meet a reservation ---- */

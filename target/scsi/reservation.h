@@ -113,6 +113,7 @@ struct res_request {
 	/* -- at done -- */
 	enum res_result result;
 	struct scsi_cause cause;
+	struct scsi_lun *lun; /* kept while it is under way: a unit of the volume */
 	/* -- the reservation's -- */
 	struct scsi_reservation *res;
 	struct loop *origin;

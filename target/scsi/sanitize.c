@@ -35,12 +35,17 @@ struct scsi_sanitize {
 	uint64_t at;       /* bytes of this pass that are over */
 	uint64_t begun_ns; /* when this pass began */
 	unsigned busy;     /* requests in the volume; atomic */
-	bool stop;         /* the server ends; atomic */
 	struct vol_io io;
 	struct loop_timer timer;
 	struct loop_io call;
 	struct scsi_everywhere everywhere;
 };
+
+/* The server ends, or the unit. */
+static bool stopped(const struct scsi_sanitize *s)
+{
+	return __atomic_load_n(&s->lun->stopping, __ATOMIC_ACQUIRE);
+}
 
 /* ---- the state that all loops see ---- */
 
@@ -273,7 +278,7 @@ static void piece_next(struct scsi_sanitize *s)
 	uint64_t most = s->plan.pattern ? SANITIZE_PIECE : SANITIZE_ERASE;
 
 	waiter_look(s);
-	if (__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
+	if (stopped(s)) {
 		sanitize_end(s, SANITIZE_RUNNING); /* and never more: the record knows */
 		return;
 	}
@@ -318,7 +323,7 @@ static int rekey_run(struct loop_io *call)
 static void rekey(struct scsi_sanitize *s)
 {
 	waiter_look(s);
-	if (__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE))
+	if (stopped(s))
 		sanitize_end(s, SANITIZE_RUNNING); /* and never more: the record knows */
 	else
 		record(s, rekey_run, rekeyed);
@@ -356,7 +361,7 @@ static void drain_done(struct scsi_everywhere *e)
 	bool busy = __atomic_load_n(&s->busy, __ATOMIC_RELAXED);
 
 	waiter_look(s);
-	if (busy && !__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
+	if (busy && !stopped(s)) {
 		loop_timer_set(s->loop, &s->timer, SANITIZE_POLL_MS);
 		return;
 	}
@@ -415,6 +420,7 @@ void scsi_sanitize_begin(struct scsi_task *task, const struct scsi_sanitize_plan
 	s->waiter = task;
 	s->plan = *plan;
 	s->size = vol_info(s->lun->vol).size;
+	__atomic_store_n(&s->lun->stopping, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->lun->job, s, __ATOMIC_RELEASE);
 	log_info("scsi: sanitize begins", "volume=%s passes=%u initiator=%s", vol_name(s->lun->vol),
 		plan->passes, task->nexus->initiator);
@@ -425,10 +431,11 @@ void scsi_sanitize_begin(struct scsi_task *task, const struct scsi_sanitize_plan
 
 bool scsi_lun_stop(struct scsi_lun *lun)
 {
-	struct scsi_sanitize *s = __atomic_load_n(&lun->job, __ATOMIC_ACQUIRE);
+	/* compared only: its loop may free it at any time */
+	const struct scsi_sanitize *s = __atomic_load_n(&lun->job, __ATOMIC_ACQUIRE);
 
 	if (s)
-		__atomic_store_n(&s->stop, true, __ATOMIC_RELEASE);
+		__atomic_store_n(&lun->stopping, true, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < SCSI_LOOPS_MAX; i++) {
 		if (lun->chan[i] && vol_chan_lent(lun->chan[i]))
 			return false;

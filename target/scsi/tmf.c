@@ -208,14 +208,21 @@ void scsi_tmf_recheck(struct scsi_member *m)
 	}
 }
 
-/* The next unit that a reset concerns, or NULL. */
-static struct scsi_lun *tmf_next_reset(struct scsi_tmf *tmf)
+/* The units that a reset concerns, by number; NULL behind the last. */
+static struct scsi_lun *tmf_unit(const struct scsi_tmf *tmf, unsigned at)
 {
-	unsigned at = tmf->reset++;
-
 	if (tmf->function == SCSI_TMF_LUN_RESET)
 		return at == 0 ? tmf->lun : NULL;
 	return at < tmf->map->count ? tmf->map->entry[at].lun : NULL;
+}
+
+/* A unit without a task may be removed while the reset waits for those of others. */
+static void tmf_keep(struct scsi_tmf *tmf, void (*what)(struct scsi_lun *lun))
+{
+	struct scsi_lun *lun;
+
+	for (unsigned at = 0; tmf->keeps && (lun = tmf_unit(tmf, at)); at++)
+		what(lun);
 }
 
 /* SPC-2 5.5.1: a reset ends what RESERVE has made; one unit after the other. */
@@ -224,9 +231,10 @@ static void tmf_end(void *arg)
 	struct scsi_tmf *tmf = arg;
 	struct scsi_lun *lun;
 
-	while (tmf_resets(tmf) && (lun = tmf_next_reset(tmf)))
+	while (tmf_resets(tmf) && (lun = tmf_unit(tmf, tmf->reset++)))
 		if (scsi_res_reset(lun, tmf->everywhere.origin, tmf_end, tmf))
 			return;
+	tmf_keep(tmf, scsi_lun_put);
 	scsi_map_put(tmf->map);
 	trace_add(TRACE_task_management_end, tmf->function, tmf->result);
 	tmf->done(tmf);
@@ -313,6 +321,8 @@ void scsi_tmf_submit(struct scsi_tmf *tmf)
 	tmf->everywhere.done = tmf_done;
 	tmf->reset = 0;
 	tmf->gave_up = false;
+	tmf->keeps = tmf_reaches_others(tmf);
+	tmf_keep(tmf, scsi_lun_get);
 	scsi_everywhere_from(
 		nexus->domain, nexus->loop, &tmf->everywhere, !tmf_reaches_others(tmf));
 }

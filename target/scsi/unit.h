@@ -70,6 +70,7 @@ struct scsi_lun {
 	uint64_t short_told_ns;                /* when it was told that space is short; atomic */
 	uint32_t sanitize;                     /* enum scsi_sanitize_state and progress; atomic */
 	struct scsi_sanitize *job;       /* the operation under way; the loop's that runs it */
+	bool stopping;                   /* it has to end; atomic */
 	char *record;                    /* path of what outlives a restart, or NULL */
 	bool sanitize_recorded;          /* the record says so; slow lane */
 	pthread_mutex_t record_lock;     /* of the record; slow lane only */
@@ -78,6 +79,7 @@ struct scsi_lun {
 	uint32_t tests[SCSI_SELF_TESTS]; /* the latest, see cmd_diag.c; atomic */
 	struct scsi_fences *fences;      /* a share of the volume's */
 	struct scsi_orwrite orwrite;     /* generation codes */
+	unsigned users;                  /* see scsi_lun_get; atomic */
 };
 
 /* The serial number's longest form. */
@@ -182,6 +184,13 @@ void scsi_map_put(const struct scsi_map *map);
 
 /* Whether the unit is in the map. */
 bool scsi_map_has(const struct scsi_map *map, const struct scsi_lun *lun);
+
+/* One more who needs the unit although no task of his is there, as a reset does that waits for
+ * those of other units. On a loop, and the unit is mapped, or has a channel there. */
+void scsi_lun_get(struct scsi_lun *lun);
+
+/* One less. Any thread. */
+void scsi_lun_put(struct scsi_lun *lun);
 
 /* Queues the unit attention of a removable medium that another initiator has loaded meanwhile. */
 void scsi_itl_look(struct scsi_itl *itl);

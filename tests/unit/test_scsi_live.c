@@ -502,6 +502,35 @@ static void test_a_reset_over_the_change(void **state)
 	assert_true(c.task.aborted);
 }
 
+/* A unit that goes while a reset waits for another one's tasks is there until the reset is over. */
+static void test_a_lun_goes_under_a_reset(void **state)
+{
+	RIG(r) = rig_new(&slow);
+	TP_CMD(c);
+	struct scsi_tmf tmf = { .function = SCSI_TMF_TARGET_RESET, .done = tmf_over };
+
+	(void)state;
+	assert_int_equal(add(r, 0, SECOND, r->lun), 0);
+	tp_run(r->tp);
+	for (unsigned n = 0; n < TP_NEXUSES; n++)
+		expect_attention(r, n, 0, 0x3f0e);
+	assert_true(scsi_lun_idle(r->lun));
+	tmf.nexus = &r->tp->nexus[0];
+	start_read(r, 2, &c, 0);
+	tp_run(r->tp);
+	tp_enter(r->tp, 0);
+	scsi_tmf_submit(&tmf);
+	tp_run(r->tp);
+	assert_int_equal(take_away(r, 0, SECOND), 0);
+	tp_run(r->tp);
+	assert_int_equal(r->done, 1);
+	assert_int_equal(tmf.tag, 0);
+	assert_false(scsi_lun_idle(r->lun));
+	tp_advance(r->tp, 30);
+	assert_int_equal(tmf.tag, 1);
+	assert_true(scsi_lun_idle(r->lun));
+}
+
 /* ---- sizes ---- */
 
 static uint64_t capacity(struct rig *r, unsigned n)
@@ -629,6 +658,7 @@ int main(void)
 		cmocka_unit_test(test_the_nexus_goes_meanwhile),
 		cmocka_unit_test(test_a_reserved_lun_goes),
 		cmocka_unit_test(test_a_reset_over_the_change),
+		cmocka_unit_test(test_a_lun_goes_under_a_reset),
 		cmocka_unit_test(test_a_unit_grows),
 		cmocka_unit_test(test_a_unit_shrinks_behind_its_writes),
 		cmocka_unit_test(test_space_is_short),
