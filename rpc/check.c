@@ -48,10 +48,14 @@ static void limits_of(const struct rpc_arg *arg, uint64_t *low, uint64_t *high)
 static int check_number(const struct rpc_arg *arg, int64_t n, char *why)
 {
 	uint64_t low, high;
+	size_t first = strcspn(arg->limits, " ");
 
 	limits_of(arg, &low, &high);
 	if (n >= 0 && (uint64_t)n >= low && (uint64_t)n <= high)
 		return 0;
+	if (arg->type == RPC_ARG_SIZE)
+		return refuse(why, "%s: %lld is out of range; give one from %.*s to %s", arg->name,
+			(long long)n, (int)first, arg->limits, arg->limits + first + 1);
 	return refuse(why, "%s: %lld is out of range; give a number from %llu to %llu", arg->name,
 		(long long)n, (unsigned long long)low, (unsigned long long)high);
 }
@@ -67,7 +71,7 @@ static struct jval *parse_number(const struct rpc_arg *arg, const char *text, ch
 			err == -ERANGE ? "too large"
 			: size         ? "no size"
 				       : "no number",
-			size ? "bytes, or a number with K, M, G, T or P, such as 20G"
+			size ? "a whole number, of bytes or with K, M, G, T or P, such as 20G"
 			     : "a whole number");
 		return NULL;
 	}
@@ -114,8 +118,9 @@ static int check_name(const struct rpc_arg *arg, const char *text, char *why)
 
 	if (!*text || text[good] || strlen(text) > NAME_MAX_BYTES || *text == '.' || *text == '-')
 		return refuse(why,
-			"%s: \"%.80s\" is no name; give 1 to %u letters, digits, dots, underscores "
-			"and dashes that begin with none of the last three but an underscore",
+			"%s: \"%.80s\" is no name; give 1 to %u letters, digits, '.', '_' and '-', "
+			"the "
+			"first of which is no '.' and no '-'",
 			arg->name, text, NAME_MAX_BYTES);
 	return 0;
 }
@@ -247,7 +252,10 @@ int rpc_check(const struct rpc_verb *verb, const struct jval *params, char *why)
 			    a->use == RPC_USE_OPT_MUST;
 
 		if (!v && must)
-			return refuse(why, "\"%s\" needs %s: %s", verb->words, a->name, a->help);
+			return refuse(why, "\"%s\" needs %s: %s%s%s%s", verb->words, a->name,
+				a->help, a->type == RPC_ARG_WORD ? " (" : "",
+				a->type == RPC_ARG_WORD ? a->limits : "",
+				a->type == RPC_ARG_WORD ? ")" : "");
 		if (v && check_arg(a, v, why))
 			return -EINVAL;
 	}

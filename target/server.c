@@ -17,11 +17,13 @@
 #include "target/tend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -156,6 +158,22 @@ static int make_state_dir(const char *dir, char *why)
 		dir, strerror(errno));
 }
 
+/* Two on one state directory would each write what the other's verbs made, and settle what the
+ * other is at. A file system without locks has to do without. */
+static int lock_state_dir(struct server *srv, const char *dir, char *why)
+{
+	srv->state_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (srv->state_fd < 0)
+		return fail(why, -errno, "%s: %s; name another directory by --state", dir,
+			strerror(errno));
+	if (!flock(srv->state_fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+		return 0;
+	return fail(why, -EBUSY,
+		"%s: another kurad keeps its state there; end that one, or give this one its own "
+		"--state",
+		dir);
+}
+
 /* Each connection is a descriptor; the usual soft limit of 1024 is for programs that use select. */
 static void raise_file_limit(void)
 {
@@ -171,6 +189,8 @@ static int make(struct server *srv, const struct server_opts *opts, char *why)
 {
 	int err = make_state_dir(opts->state_dir, why);
 
+	if (!err)
+		err = lock_state_dir(srv, opts->state_dir, why);
 	if (!err)
 		err = make_loops(srv, why);
 	if (err)
@@ -194,6 +214,7 @@ struct server *server_new(struct config *cfg, const struct server_opts *opts, ch
 
 	srv->cfg = cfg;
 	srv->over_fd = -1;
+	srv->state_fd = -1;
 	pthread_mutex_init(&srv->applying, NULL);
 	raise_file_limit();
 	if (make(srv, opts, why)) {
@@ -427,6 +448,7 @@ void server_free(struct server *srv)
 		loop_free(srv->loops[i]);
 	if (srv->over_fd >= 0)
 		close(srv->over_fd);
+	own_close_fd(&srv->state_fd);
 	free(srv->loops);
 	free(srv->seats);
 	cfg_free(srv->cfg);

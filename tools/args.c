@@ -7,6 +7,7 @@
 
 #include "common/near.h"
 #include "common/own.h"
+#include "tools/help.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -81,6 +82,8 @@ static int take_options(struct args *a, int argc, char **argv, char *why)
 		if (!plain && argv[i][0] == '-' && argv[i][1])
 			o = find_option(argv[i]);
 		plain = plain || !strcmp(argv[i], "--");
+		if (!strcmp(argv[i], "--") && !a->word_count)
+			continue;
 		if (!o) {
 			a->words[a->word_count++] = argv[i];
 			continue;
@@ -123,6 +126,9 @@ static int no_verb(const struct args *a, const char *two, char *why)
 	const struct rpc_verb *near = two ? rpc_verb_near(two) : NULL;
 	char halves[RPC_WHY_LEN];
 
+	if (a->words[0][0] == '-')
+		return refuse(why, "there is no option %.100s of every verb; kura help lists them",
+			a->words[0]);
 	if (!two && other_halves(a->words[0], halves, sizeof halves))
 		return refuse(why, "\"%.40s\" is half of a verb: %.420s", a->words[0], halves);
 	near = near ? near : rpc_verb_near(a->words[0]);
@@ -245,6 +251,22 @@ static int too_much(const struct args *a, const char *word, char *why)
 		arg ? word : "", arg ? "?" : "", a->verb->words);
 }
 
+/* An option without which the verb means nothing, as people write it. */
+static int needs_option(const struct args *a, char *why)
+{
+	const struct rpc_arg *arg = NULL;
+
+	while ((arg = rpc_arg_next(a->verb->id, arg))) {
+		char *option own_free = help_option_name(arg),
+			     *value own_free = help_value_name(arg);
+
+		if (arg->use == RPC_USE_OPT_MUST && !jval_member(a->params, arg->name))
+			return refuse(why, "\"%s\" needs --%s %s: %s; kura help %s", a->verb->words,
+				option, value, arg->help, a->verb->words);
+	}
+	return 0;
+}
+
 static int take_arguments(struct args *a, char *why)
 {
 	const struct rpc_arg *position = NULL;
@@ -269,7 +291,7 @@ static int take_arguments(struct args *a, char *why)
 		if (err)
 			return err;
 	}
-	return rpc_check(a->verb, a->params, why);
+	return needs_option(a, why) ? -EINVAL : rpc_check(a->verb, a->params, why);
 }
 
 int args_read(struct args *a, int argc, char **argv, char *why)

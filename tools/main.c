@@ -80,7 +80,7 @@ static enum rpc_exit help(const struct args *a, char **words, unsigned count)
 		help_verb(stdout, verb);
 		return RPC_DONE;
 	}
-	return help_noun(stdout, words[0]) ? RPC_DONE : no_help(a, two);
+	return count == 1 && help_noun(stdout, words[0]) ? RPC_DONE : no_help(a, two);
 }
 
 static enum rpc_exit completion(const struct args *a, char **words, unsigned count)
@@ -171,6 +171,8 @@ static enum rpc_exit ask(const struct args *a)
 	exit = reply.exit;
 	if (exit != RPC_DONE)
 		out_refusal(a->json, exit, reply.why, reply.error);
+	else if (a->detach && !a->json && a->verb->class == RPC_JOB)
+		printf("Job: %lld\n", (long long)jval_number(jval_get(reply.result, "job")));
 	else if (reply.result)
 		out_result(stdout, a->verb, reply.result, &style);
 	if (exit == RPC_DONE && a->verb->id == RPC_VERB_check && is_worse(reply.result))

@@ -173,7 +173,8 @@ static void describe(const struct ctl_job *job, struct jval *out)
 	jval_set_text(out, "verb", job->call.verb->words);
 	jval_set_text(out, "object", object ? object : "");
 	jval_set_text(out, "state", states[job->state]);
-	jval_set_number(out, "done_bytes", job->done_bytes);
+	jval_set_number(out, "done_bytes",
+		job->state == JOB_DONE && job->total_bytes ? job->total_bytes : job->done_bytes);
 	if (job->total_bytes)
 		jval_set_number(out, "total_bytes", job->total_bytes);
 	jval_set_number(out, "age_seconds", (uint64_t)(now_seconds() - job->began));

@@ -76,8 +76,9 @@ static void tell_health(struct ctl_call *call)
 
 	check_run(&check, call->srv, call->control, CHECK_QUICK);
 	if (check.count[CHECK_ERROR] || check.count[CHECK_WARNING])
-		snprintf(text, sizeof text, "%u errors, %u warnings: kura check",
-			check.count[CHECK_ERROR], check.count[CHECK_WARNING]);
+		snprintf(text, sizeof text, "%u error%s, %u warning%s: kura check",
+			check.count[CHECK_ERROR], check.count[CHECK_ERROR] == 1 ? "" : "s",
+			check.count[CHECK_WARNING], check.count[CHECK_WARNING] == 1 ? "" : "s");
 	jval_set_text(call->result, "health", text);
 }
 

@@ -184,6 +184,16 @@ void verb_lun_list(struct ctl_call *call)
 
 /* ---- removing ---- */
 
+/* A host group whose last LUN goes may enter no more: without LUNs of its own it would see the
+ * target's. */
+static void leave(struct config *cfg, const char *target, const struct cfg_access *access)
+{
+	struct cfg_target *t = cfg_target_named(cfg, target);
+
+	if (!access->lun_count)
+		cfg_list_remove(CFG_OBJECT_target, t, "access", (unsigned)(access - t->access));
+}
+
 void verb_lun_remove(struct ctl_call *call)
 {
 	uint64_t number = ctl_number(call, "lun", 0);
@@ -207,6 +217,8 @@ void verb_lun_remove(struct ctl_call *call)
 		return;
 	}
 	cfg_list_remove(l.object, l.owner, "luns", (unsigned)i);
+	if (l.object == CFG_OBJECT_access)
+		leave(cfg, ctl_text(call, "target"), l.owner);
 	if (ctl_commit(call, cfg, ctl_flag(call, "force")))
 		answer(call, number, NULL, true);
 }

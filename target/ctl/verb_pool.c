@@ -88,7 +88,9 @@ static char *make_folder(struct ctl_call *call, const struct cfg_pool *p, bool *
 		return own_strdup(p->path);
 	}
 	*ok = false;
-	ctl_fail(call, RPC_REFUSED, "%.300s: cannot be made: %s", p->path, strerror(errno));
+	ctl_fail(call, RPC_REFUSED, "%.300s: cannot be made: %s", p->path,
+		errno == ENOENT ? "the directory above it is not there; make that first"
+				: strerror(errno));
 	doing_end(server_state_dir(call->srv), DOING_FOLDER_NOTE);
 	return NULL;
 }

@@ -18,9 +18,10 @@ static bool wanted_size(struct ctl_call *call, uint64_t has, uint64_t *size)
 {
 	const char *text = ctl_text(call, "size");
 	bool plus = *text == '+', minus = *text == '-';
-	uint64_t n;
+	uint64_t n = 0;
+	int err = size_parse(text + (plus || minus), &n);
 
-	if (size_parse(text + (plus || minus), &n)) {
+	if (err && err != -ERANGE) {
 		ctl_fail(call, RPC_USAGE,
 			"size: \"%.60s\" is no size; give bytes, or a number with K, M, G or T, "
 			"with "
@@ -28,7 +29,7 @@ static bool wanted_size(struct ctl_call *call, uint64_t has, uint64_t *size)
 			text);
 		return false;
 	}
-	if ((plus && n > UINT64_MAX - has) || (minus && n >= has)) {
+	if (err || (plus && n > UINT64_MAX - has) || (minus && n >= has)) {
 		ctl_fail(call, RPC_USAGE, "size: \"%.60s\" is more than there can be", text);
 		return false;
 	}

@@ -353,19 +353,18 @@ static int allow(struct ctl_call *call, struct config *cfg, struct cfg_target *t
 
 static int deny(struct ctl_call *call, struct cfg_target *t)
 {
-	int removed = 0;
+	int removed = 0, k;
 
 	for (unsigned i = 0; i < ctl_count(call, "initiator"); i++) {
-		int k = find_initiator(
-			t->initiators, t->initiator_count, ctl_item(call, "initiator", i));
-
-		if (k >= 0)
+		/* one of other networks lets it in as well */
+		while ((k = find_initiator(t->initiators, t->initiator_count,
+				ctl_item(call, "initiator", i))) >= 0) {
 			cfg_list_remove(CFG_OBJECT_target, t, "initiators", (unsigned)k);
-		removed += k >= 0;
+			removed++;
+		}
 	}
 	for (unsigned i = 0; i < ctl_count(call, "host"); i++) {
-		int k = find_access(t, ctl_item(call, "host", i));
-
+		k = find_access(t, ctl_item(call, "host", i));
 		if (k >= 0)
 			cfg_list_remove(CFG_OBJECT_target, t, "access", (unsigned)k);
 		removed += k >= 0;

@@ -227,8 +227,15 @@ void verb_volume_list(struct ctl_call *call)
 	const char *wanted = ctl_text(call, "pool");
 	struct config *cfg = ctl_config(call);
 	struct jval *list = ctl_list(call);
-	struct listing *all = listings_new(call, cfg);
+	struct pool *pool = wanted ? ctl_pool(call, cfg, wanted) : NULL;
+	struct listing *all;
 
+	if (wanted && !pool) {
+		cfg_free(cfg);
+		return;
+	}
+	all = listings_new(call, cfg);
+	server_pool_put(call->srv, pool);
 	for (unsigned i = 0; i < cfg->volume_count; i++) {
 		const struct cfg_volume *v = &cfg->volumes[i];
 

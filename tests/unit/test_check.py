@@ -131,7 +131,7 @@ def test_served():
                                      ("hint", f"target {TARGET}2", "nobody may enter"),
                                      ("hint", f"target {TARGET}3", "no LUN")):
             tap.check(text in findings.get((severity, what), ""), f"{what}: {text}", str(findings))
-        tap.check("0 errors, 1 warnings: kura check" in kura("status").out, "status tells",
+        tap.check("0 errors, 1 warning: kura check" in kura("status").out, "status tells",
                   kura("status").out)
         table = [l for l in kura("check").out.splitlines() if "  engine  " not in l]
         said = "\n".join(re.sub(r"\d+ MiB", "N MiB", re.sub(" {2,}", " | ", l)) for l in table)

@@ -204,6 +204,21 @@ def test_failures():
             "give a --control", args=("--control", "/nonexistent/x/c"))
 
 
+def test_one_state_directory():
+    """Two on one state directory would each write over what verbs of the other made."""
+    with kurad.Kurad(config()) as k:
+        other = kurad.Kurad(config(), args=["--state", k.path("state")])
+        try:
+            other.spawn()
+            code = other.process.wait(20 * SLOW)
+            tap.check(code == 1 and "another kurad keeps its state there" in other.log(),
+                      "a second kurad does not start on the state of the first", other.log_tail())
+        finally:
+            other.cleanup()
+        tap.check(k.alive(), "which goes on")
+        k.restart()
+
+
 def test_portals():
     portals = [{"address": "127.0.0.1", "port": 0}, {"address": "::1", "port": 0},
                {"address": "*", "port": 0}]
@@ -542,7 +557,7 @@ def test_questions():
         for a in many:
             a.close()
         tap.check(wait_for(lambda: answers_again(k)), "and then it answers again")
-        code, _, err = run("--config", k.config_path, "--state", k.path("state"), "--control", path)
+        code, _, err = run("--config", k.config_path, "--state", k.path("state2"), "--control", path)
         tap.check(code == 1 and "another kurad answers there" in err,
                   "a second kurad does not take the socket", err)
         k.process.kill()
@@ -584,7 +599,7 @@ def main():
     if not kurad.have_binary():
         tap.skip("the life of kurad", f"{kurad.binary()} is not built")
         return tap.done()
-    tests = [test_options, test_check, test_failures, test_portals, test_restart, test_spreading,
+    tests = [test_options, test_check, test_failures, test_one_state_directory, test_portals, test_restart, test_spreading,
              test_hup, test_stop_polite, test_stop_deaf, test_stop_writes, test_stop_stuck,
              test_stop_at_once, test_questions]
     manager = [test_manager, test_activation, test_activation_dual]

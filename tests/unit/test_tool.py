@@ -203,6 +203,10 @@ def test_completion():
 
 REFUSED = (
     ("a verb that is not", "voluem", 2, "no verb is called"),
+    ("an option before the verb", "--bogus status", 2, "there is no option --bogus"),
+    ("help on a verb of a noun", "help volume nix", 2, 'no verb is called "volume nix"'),
+    ("a word that is needed", "pool add p", 2, "needs --kind dir|lvm|lvm-thin|block:"),
+    ("a size in its own units", "volume create v --size 5000000T", 2, "from 512 to 4194304T"),
     ("half of one", "volume", 2, '"volume" is half of a verb: create, list, show,'),
     ("its other half", "list", 2, "target list, lun list,"),
     ("help on one that is near", "help volme lst", 2, 'did you mean "volume list"?'),
@@ -232,6 +236,10 @@ def test_refusals():
         for name, line, code, text in REFUSED:
             done = kura(line)
             tap.check(done.code == code and text in done.err and not done.out, name, str(done))
+        done = kura("-- job list")
+        tap.check(done.code == 0 and done.out.startswith("JOB"), "-- before the verb", str(done))
+        done = kura("volume clone m n --detach")
+        tap.check(done.code == 0 and done.out == "Job: 1\n", "a job has a number", str(done))
         done = kura("job show 77 --json")
         tap.check(done.code == 3 and '"exit": 3' in done.err, "a refusal as JSON", str(done))
     done = tool.Tool().run("--socket", "/nonexistent/control", "status")

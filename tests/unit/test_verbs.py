@@ -118,6 +118,26 @@ def test_case():
         refused(box, "really", 3, "there is none", "target show", MADE)
 
 
+def test_who_goes_is_gone():
+    """Denied by name is denied from every network; a group that lost its last LUN sees no others."""
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        done(box, "a target", "target create", MADE)
+        done(box, "a LUN for everybody", "lun add", MADE, "a", lun=0)
+        done(box, "who may enter", "target allow", MADE, "--initiator", HOST)
+        done(box, "and from a network", "target allow", MADE, "--initiator", HOST, "--address",
+             "127.0.0.0/8", changed=True)
+        done(box, "is denied", "target deny", MADE, "--initiator", HOST, changed=True)
+        tap.check(MADE not in box.sees(), "from everywhere", str(box.sees()))
+        done(box, "a group", "host create", "h", "--initiator", HOST)
+        done(box, "with a LUN of its own", "lun add", MADE, "b", "--host", "h", "--lun", "5")
+        done(box, "and another", "lun add", MADE, "a", "--host", "h", "--lun", "6")
+        done(box, "loses one", "lun remove", MADE, "6", "--host", "h", "--force")
+        tap.check(box.sees().get(MADE) == [5], "and has the other", str(box.sees()))
+        done(box, "loses that", "lun remove", MADE, "5", "--host", "h", "--force")
+        tap.check(MADE not in box.sees(), "and does not see those of everybody", str(box.sees()))
+
+
 def test_human():
     with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
         box = Box(k)
@@ -298,6 +318,6 @@ def test_export():
                 k.path("pipe"))
 
 
-for test in (test_target, test_case, test_human, test_refused_is_not_written, test_luns, test_hosts, test_share, test_share_apart, test_portals, test_export):
+for test in (test_target, test_case, test_who_goes_is_gone, test_human, test_refused_is_not_written, test_luns, test_hosts, test_share, test_share_apart, test_portals, test_export):
     test()
 sys.exit(tap.done())

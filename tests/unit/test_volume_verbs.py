@@ -184,6 +184,7 @@ def test_delete():
         box.refused("larger is not smaller", 2, "less", "volume shrink c 8M --force")
         box.done("forget", "volume forget c", changed=True)
         tap.check(not box.must("volume list")["volumes"], "is not served")
+        box.refused("of a pool that is none", 3, "there is none", "volume list --pool nix")
         tap.check([v["volume"] for v in box.must("volume list --all")["volumes"]] == ["c"],
                   "but in its pool")
         box.done("adopt", "volume adopt c", changed=True)
