@@ -20,6 +20,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 
 import initrd  # noqa: E402
 import kurad  # noqa: E402
+import machine  # noqa: E402
 import tapout  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:vm"
@@ -28,13 +29,14 @@ BOOT_SECONDS = 120 * float(os.environ.get("KURA_TEST_SLOW", "1"))
 SIZE = 192 << 20
 
 
-def machine(image, archive, phase, urls):
+def command(image, archive, phase, urls):
     """QEMU's command line."""
     return [
-        "qemu-system-x86_64", "-accel", os.environ.get("KURA_VM_ACCEL", "tcg"), "-cpu", "max",
+        "qemu-system-x86_64", "-accel", os.environ.get("KURA_VM_ACCEL", "tcg"),
+        "-cpu", machine.CPU,
         "-m", "512", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
         "-kernel", image, "-initrd", archive,
-        "-append", f"console=ttyS0 quiet panic=-1 kura_phase={phase}",
+        "-append", f"{machine.APPEND} kura_phase={phase}",
         "-drive", f"file={urls[0]},format=raw,if=none,id=d0,cache=none,discard=unmap",
         "-device", "virtio-blk-pci,drive=d0",
         "-device", "virtio-scsi-pci,id=scsi",
@@ -47,7 +49,7 @@ def boot(image, archive, phase, urls):
     """One life of the machine; what it said on its console."""
     try:
         done = subprocess.run(
-            machine(image, archive, phase, urls), stdin=subprocess.DEVNULL,
+            command(image, archive, phase, urls), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
             timeout=BOOT_SECONDS, preexec_fn=kurad.die_with_parent)
         return done.stdout
