@@ -76,7 +76,8 @@ static struct session_held *session_hold(
 		at = at->next;
 	if (at != &s->held && held_sn(at) == cmd_sn)
 		return NULL;
-	if (bytes > SESSION_HELD_MAX - s->held_bytes) {
+	if (bytes > SESSION_HELD_MAX - s->held_bytes ||
+		bytes > SESSION_HELD_ALL - s->home->held_bytes) {
 		stat_add(STAT_iscsi_limit_held, 1);
 		conn_close(c, "too much came before its turn");
 		return NULL;
@@ -90,7 +91,18 @@ static struct session_held *session_hold(
 	be32_set(&h->pdu.scsi_cmd.cmd_sn, cmd_sn);
 	list_push(at, &h->node);
 	s->held_bytes += (uint32_t)bytes;
+	s->home->held_bytes += (uint32_t)bytes;
 	return h;
+}
+
+/* It is not in the list any more. */
+static void held_free(struct session *s, struct session_held *h)
+{
+	uint32_t bytes = h->ahs_len + h->len;
+
+	s->held_bytes -= bytes;
+	s->home->held_bytes -= bytes;
+	free(h);
 }
 
 /* What is kept waits, or nothing is kept any more. */
@@ -167,12 +179,11 @@ void session_replay(struct session *s)
 		struct session_held *h =
 			container_of(list_pop(&s->held), struct session_held, node);
 
-		s->held_bytes -= h->ahs_len + h->len;
 		session_advance(s, &h->pdu);
 		if (!h->skip)
 			conn_rx_deliver(h->conn, &h->pdu, h->bytes, h->ahs_len,
 				h->bytes + h->ahs_len, h->len);
-		free(h);
+		held_free(s, h);
 		moved = true;
 	}
 	if (moved)
@@ -303,8 +314,7 @@ void session_drop_held(struct session *s, const struct conn *c)
 		if (c && (h->conn != c || h->skip))
 			continue;
 		list_del(node);
-		s->held_bytes -= h->ahs_len + h->len;
-		free(h);
+		held_free(s, h);
 	}
 	if (list_empty(&s->held))
 		loop_timer_cancel(s->loop, &s->gap);

@@ -22,6 +22,7 @@
 /* Bytes of PDUs that arrived before their turn; how many there are is bounded by the window. A
  * connection that TCP keeps in order has none, so this is far from what anybody needs. */
 #define SESSION_HELD_MAX (16u << 20)
+#define SESSION_HELD_ALL (32u << 20) /* the same of all sessions of a loop */
 /* Immediate commands, and task management requests, open at once: outside of the window (RFC 7143
  * 4.2.2.1), and initiators send them one at a time. */
 #define SESSION_IMMEDIATE_MAX 64u
@@ -315,9 +316,10 @@ struct iscsi_loop {
 	struct list free_tasks;      /* session_task.tx_node, warmest first */
 	struct session_task **tasks; /* by slot */
 	uint32_t task_count, task_room;
-	uint32_t task_most; /* of task_count: this loop's share of max_tasks */
-	uint32_t task_used; /* of task_count: not in free_tasks */
-	struct list narrow; /* session.narrow: window.c */
+	uint32_t task_most;  /* of task_count: this loop's share of max_tasks */
+	uint32_t task_used;  /* of task_count: not in free_tasks */
+	uint32_t held_bytes; /* of all sessions' held_bytes */
+	struct list narrow;  /* session.narrow: window.c */
 	struct loop_hook relief;
 	struct loop_timer relief_timer;
 	struct list free_batches; /* conn_batch.node */
