@@ -14,6 +14,7 @@
 #include "target/offer.h"
 #include "target/scrape.h"
 #include "target/storage_guts.h"
+#include "target/tend.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -505,7 +506,8 @@ int server_apply(
 	int err;
 
 	*report = (struct apply_report){ 0 };
-	if (pthread_mutex_trylock(&srv->applying)) {
+	/* a job or a pool has it for a moment, and a reload is not said twice */
+	if (!server_tend(srv)) {
 		snprintf(report->why, APPLY_WHY_LEN, "another change is under way; try again");
 		cfg_free(next);
 		return -EBUSY;
@@ -514,7 +516,7 @@ int server_apply(
 	err = carry_out(&a);
 	while ((node = list_pop(&a.seen)))
 		free(container_of(node, struct iscsi_seen, node));
-	pthread_mutex_unlock(&srv->applying);
+	server_tend_end(srv);
 	cfg_free(a.next);
 	return err;
 }

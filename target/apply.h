@@ -59,7 +59,7 @@ struct apply_report {
  *
  * 0: `next` holds now; there may be steps in APPLY_RESTART, and in APPLY_FAILED where a volume
  *    could not get another size: what is served (server_view) has the old values of these.
- * -EBUSY: another change is under way, or (steps in APPLY_REFUSED) something is in use that would
+ * -EBUSY: another change has been under way for ten seconds, or (steps in APPLY_REFUSED) something is in use that would
  *    go or be opened again. Nothing has changed.
  * Other -errno: something could not be made ready, report->why says what. Nothing has changed.
  *

@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kurad  # noqa: E402
 import tapout  # noqa: E402
 import tool  # noqa: E402
-from initiator import Initiator, Lost  # noqa: E402
+from initiator import Initiator, Lost, write10  # noqa: E402
 
 SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
 HOST = "iqn.2026-11.kura.test:host"
@@ -576,6 +577,37 @@ def test_export_keeps_a_snapshot():
         box.cleanup()
 
 
+def test_hup_beside_a_job():
+    """A job held a volume still when SIGHUP came, and what the file said then was not followed."""
+    box = box_of()
+    slow = {"name": "v", "pool": "p", "layers": [{"kind": "delay", "options": "ms=2000 op=write"}]}
+    target = {"name": T, "luns": [{"lun": 0, "volume": "v"}], "initiators": [{"name": "*"}]}
+    try:
+        for line in ("volume create v --size 1M --pool p", "volume forget v"):
+            must(box, line)
+        box.end()
+        box.text = kurad.config_text(dict(BASE, volumes=[slow], targets=[target]))
+        box.start()
+        host = Initiator(box.portals[0], T, isid=1, name=HOST)
+        host.settle()
+        host.start(write10(0, 8), write=bytes(4096))
+        asked = tool.Later(tool.Tool(box), "volume export", "v", "--file", box.path("out/v"))
+        wait_for(lambda: any(j["state"] == "running" for j in tool.Tool(box).json("job list")["jobs"]),
+                   "no job")
+        with open(box.config_path, "a", encoding="utf-8") as f:
+            f.write("\nping_seconds = 7;\n")
+        box.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "configuration followed" in box.log() or "not followed" in box.log(),
+                   "SIGHUP is not answered")
+        tap.check("not followed" not in box.log(), "SIGHUP waits for a job that holds a volume still",
+                  box.log_tail())
+        asked.wait()
+        host.close()
+        box.end()
+    finally:
+        box.cleanup()
+
+
 # --- everything that there is ---------------------------------------------------------------
 
 
@@ -635,6 +667,7 @@ def main():
         run_cases(reflink, there)
         if not names:
             test_export_keeps_a_snapshot()
+            test_hup_beside_a_job()
         return tap.done()
     if not names:
         for test in (test_rows, test_made_over_forgotten, test_note_called_tmp,
