@@ -491,6 +491,8 @@ static int carry_out(struct apply *a)
 	fresh = own_calloc(1, sizeof *fresh);
 	err = prepare(a, fresh);
 	(void)fault_point(FAULT_apply_ready);
+	if (!err && a->keep)
+		err = a->keep->keep(a->keep, a->next, a->report->why);
 	if (err)
 		undo(a, fresh);
 	else
@@ -501,7 +503,15 @@ static int carry_out(struct apply *a)
 int server_apply(
 	struct server *srv, struct config *next, unsigned flags, struct apply_report *report)
 {
-	struct apply a = { .srv = srv, .next = next, .flags = flags, .report = report };
+	return server_apply_kept(srv, next, flags, NULL, report);
+}
+
+int server_apply_kept(struct server *srv, struct config *next, unsigned flags,
+	struct apply_keep *keep, struct apply_report *report)
+{
+	struct apply a = {
+		.srv = srv, .next = next, .flags = flags, .keep = keep, .report = report
+	};
 	struct list *node;
 	int err;
 

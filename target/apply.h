@@ -59,9 +59,9 @@ struct apply_report {
  *
  * 0: `next` holds now; there may be steps in APPLY_RESTART, and in APPLY_FAILED where a volume
  *    could not get another size: what is served (server_view) has the old values of these.
- * -EBUSY: another change has been under way for ten seconds, or (steps in APPLY_REFUSED) something is in use that would
- *    go or be opened again. Nothing has changed.
- * Other -errno: something could not be made ready, report->why says what. Nothing has changed.
+ * -EBUSY: another change has been under way for ten seconds, or (steps in APPLY_REFUSED) something
+ * is in use that would go or be opened again. Nothing has changed. Other -errno: something could
+ * not be made ready, report->why says what. Nothing has changed.
  *
  * On a thread that may block and is none of the loops': the main thread or the control socket's,
  * while the server runs. Takes as long as volumes take to open, and some seconds when sessions are
@@ -69,6 +69,19 @@ struct apply_report {
  */
 int server_apply(
 	struct server *srv, struct config *next, unsigned flags, struct apply_report *report);
+
+/*
+ * What is to last is written when nothing can fail any more, and before anything of it holds:
+ * `keep` does so, with the configuration that will hold (borrowed). 0, or -errno and a sentence in
+ * `why` (APPLY_WHY_LEN): then nothing has changed.
+ */
+struct apply_keep {
+	int (*keep)(struct apply_keep *keep, const struct config *next, char *why);
+};
+
+/* The same as server_apply, with `keep` (borrowed, called at most once) on the way. */
+int server_apply_kept(struct server *srv, struct config *next, unsigned flags,
+	struct apply_keep *keep, struct apply_report *report);
 
 /* Frees what the report holds. */
 void apply_report_fini(struct apply_report *report);

@@ -12,6 +12,7 @@ struct apply {
 	struct server *srv;
 	struct config *next; /* owned until it holds */
 	unsigned flags;
+	struct apply_keep *keep; /* borrowed; or NULL */
 	struct apply_report *report;
 	struct list seen; /* iscsi_seen: connections of sessions, judged by `next` */
 };

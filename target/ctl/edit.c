@@ -120,64 +120,52 @@ static void tell_refusal(struct ctl_call *call, int err, const struct apply_repo
 				: strerror(-err));
 }
 
-/* Whether the server would follow: asked before anything is written. */
-static bool would_follow(struct ctl_call *call, const struct config *next, unsigned flags)
+struct keeping {
+	struct apply_keep keep;
+	const struct config *before; /* what is written now */
+};
+
+/* Writes what will hold, or leaves what is written. */
+static int keep_managed(struct apply_keep *keep, const struct config *next, char *why)
 {
-	struct apply_report report = { 0 };
-	int err = server_apply(call->srv, cfg_copy(next), flags | APPLY_DRY_RUN, &report);
+	const struct config *before = container_of(keep, struct keeping, keep)->before;
+	int err = write_managed(next);
 
-	if (err)
-		tell_refusal(call, err, &report);
-	apply_report_fini(&report);
-	return !err;
-}
-
-static bool follow(struct ctl_call *call, struct config *next, unsigned flags)
-{
-	struct apply_report report = { 0 };
-	int err = server_apply(call->srv, next, flags, &report);
-
-	if (err)
-		tell_refusal(call, err, &report);
-	apply_report_fini(&report);
-	return !err;
-}
-
-static bool follow_written(struct ctl_call *call, struct config *next, unsigned flags)
-{
-	if (!fault_point(FAULT_verb_written))
-		return follow(call, next, flags);
-	ctl_fail(call, RPC_REFUSED, "fault verb_written");
-	cfg_free(next);
-	return false;
+	if (err) {
+		snprintf(why, APPLY_WHY_LEN,
+			"%s: cannot be written: %s; make room, or give the state directory to the "
+			"user of kurad",
+			next->managed, strerror(-err));
+		(void)write_managed(
+			before); /* it was written, if its folder alone was not synced */
+		return err;
+	}
+	err = fault_point(FAULT_verb_written);
+	if (!err)
+		return 0;
+	snprintf(why, APPLY_WHY_LEN, "fault verb_written");
+	if (write_managed(before))
+		log_error("control: the managed file names what is not served",
+			"path=%s; write it again by any change", before->managed);
+	return err;
 }
 
 bool ctl_commit(struct ctl_call *call, struct config *next, bool force)
 {
-	unsigned flags = force ? APPLY_FORCE : 0;
+	struct keeping keeping = { .keep.keep = keep_managed };
+	struct apply_report report = { 0 };
 	struct config *before;
 	int err;
 
-	if (!ctl_check(call, next) || !would_follow(call, next, flags)) {
+	if (!ctl_check(call, next)) {
 		cfg_free(next);
 		return false;
 	}
-	before = ctl_config(call);
-	err = write_managed(next);
-	if (err) {
-		ctl_fail(call, RPC_REFUSED,
-			"%s: cannot be written: %s; make room, or give the state directory to the "
-			"user of kurad",
-			next->managed, strerror(-err));
-		cfg_free(next);
-		(void)write_managed(
-			before); /* if its folder alone was not synced, it was written */
-	} else if (!follow_written(call, next, flags)) {
-		err = -EIO;
-		if (write_managed(before))
-			log_error("control: the managed file names what is not served",
-				"path=%s; write it again by any change", before->managed);
-	}
+	keeping.before = before = ctl_config(call);
+	err = server_apply_kept(call->srv, next, force ? APPLY_FORCE : 0, &keeping.keep, &report);
+	if (err)
+		tell_refusal(call, err, &report);
+	apply_report_fini(&report);
 	cfg_free(before);
 	return !err;
 }

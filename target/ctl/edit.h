@@ -3,8 +3,8 @@
  * edit.h: how a verb changes what is served: it takes a copy of the running configuration, changes
  * what the managed file names in it, and commits: the copy is checked, written and followed.
  *
- * The file is written before the server follows, so that a reply is never for something that a
- * restart would forget; when the server refuses, the file gets back what it had.
+ * The file is written when the server has everything ready and before anything of it holds: a reply
+ * is never for something that a restart would forget, and no restart finds what the server refused.
  */
 #ifndef KURA_TARGET_CTL_EDIT_H
 #define KURA_TARGET_CTL_EDIT_H

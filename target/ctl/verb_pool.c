@@ -95,37 +95,21 @@ static char *make_folder(struct ctl_call *call, const struct cfg_pool *p, bool *
 	return NULL;
 }
 
-/* Opened before it is written that it is there: whatever kills kurad meanwhile, the next start does
- * not stand before a pool that it cannot open. False after ctl_fail. */
-static bool open_pool(struct ctl_call *call, const struct cfg_pool *p)
-{
-	char why[SERVER_WHY_LEN] = "";
-
-	if (!server_pool_open(call->srv, p, why))
-		return true;
-	ctl_fail(call, RPC_REFUSED, "%s", why);
-	return false;
-}
-
 void verb_pool_add(struct ctl_call *call)
 {
 	struct config *cfg = ctl_config(call);
 	const struct cfg_pool *p = add_entry(call, cfg);
-	bool ok = p && ctl_check(call, cfg);
-	char *made own_free = ok ? make_folder(call, p, &ok) : NULL;
+	bool ok = p;
+	char *made own_free = p ? make_folder(call, p, &ok) : NULL;
 
 	if (!ok) {
 		cfg_free(cfg);
 		return;
 	}
-	if (open_pool(call, p) && ctl_commit(call, own_take(cfg), false))
+	if (ctl_commit(call, cfg, false))
 		answer(call, true);
-	cfg_free(cfg);
-	if (call->exit != RPC_DONE) {
-		server_pool_drop(call->srv);
-		if (made)
-			(void)rmdir(made);
-	}
+	else if (made)
+		(void)rmdir(made);
 	if (made)
 		doing_end(server_state_dir(call->srv), DOING_FOLDER_NOTE);
 }
@@ -164,6 +148,7 @@ void verb_pool_import(struct ctl_call *call)
 {
 	struct config *cfg = ctl_config(call);
 	const struct cfg_pool *p = add_entry(call, cfg);
+	char why[SERVER_WHY_LEN] = "";
 	struct pool *pool;
 	int taken = -1;
 
@@ -173,7 +158,12 @@ void verb_pool_import(struct ctl_call *call)
 		cfg_free(cfg);
 		return;
 	}
-	if (!ctl_check(call, cfg) || !open_pool(call, p)) {
+	if (!ctl_check(call, cfg)) {
+		cfg_free(cfg);
+		return;
+	}
+	if (server_pool_open(call->srv, p, why)) {
+		ctl_fail(call, RPC_REFUSED, "%s", why);
 		cfg_free(cfg);
 		return;
 	}

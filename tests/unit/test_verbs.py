@@ -166,6 +166,20 @@ def test_refused_is_not_written():
         refused(box, "is not there after a restart", 3, "there is none", "target show", MADE)
 
 
+def test_killed_before_it_is_refused():
+    """A verb that would have been refused was written already, and the next start stood before it."""
+    for point in ("apply_planned", "apply_ready"):
+        with kurad.Kurad(kurad.one_target(TARGET, VOLUMES), env={"KURA_FAULT": point}) as k:
+            box = Box(k)
+            refused(box, f"killed at {point}", 5, "may or may not", "portal add", "192.0.2.99")
+            k.process.wait()
+            k.process = None
+            del k.env["KURA_FAULT"]
+            k.start()
+            tap.check(len(done(box, "portals", "portal list")["portals"]) == 1,
+                      "the next start has nothing of it")
+
+
 def test_luns():
     with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
         box = Box(k)
@@ -318,6 +332,6 @@ def test_export():
                 k.path("pipe"))
 
 
-for test in (test_target, test_case, test_who_goes_is_gone, test_human, test_refused_is_not_written, test_luns, test_hosts, test_share, test_share_apart, test_portals, test_export):
+for test in (test_target, test_case, test_who_goes_is_gone, test_human, test_refused_is_not_written, test_killed_before_it_is_refused, test_luns, test_hosts, test_share, test_share_apart, test_portals, test_export):
     test()
 sys.exit(tap.done())
