@@ -19,7 +19,7 @@ static const char *const fault_names[] = {
 #undef FAULT
 };
 
-static int fault_armed = -1; /* enum fault_id, FAULT_COUNT: any; -1: none */
+static int fault_armed = -1; /* enum fault_id, FAULT_COUNT: any; -1: none; atomic */
 static bool fault_told;      /* each visit is a line of the log */
 static bool fault_fails;
 static unsigned fault_left; /* visits until it happens */
@@ -37,13 +37,15 @@ unsigned fault_visits(enum fault_id id)
 
 int fault_point(enum fault_id id)
 {
+	int armed = __atomic_load_n(&fault_armed, __ATOMIC_RELAXED);
+
 	__atomic_fetch_add(&fault_seen[id], 1, __ATOMIC_RELAXED);
 	if (fault_told)
 		log_info("fault point", "name=%s", fault_names[id]);
-	if (((int)id != fault_armed && fault_armed != FAULT_COUNT) ||
+	if (((int)id != armed && armed != FAULT_COUNT) ||
 		__atomic_sub_fetch(&fault_left, 1, __ATOMIC_RELAXED))
 		return 0;
-	fault_armed = -1;
+	__atomic_store_n(&fault_armed, -1, __ATOMIC_RELAXED);
 	if (fault_fails)
 		return -EIO;
 	kill(getpid(), SIGKILL);
