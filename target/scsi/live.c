@@ -27,6 +27,7 @@
 /* An I_T_L nexus whose LUN is gone. */
 struct live_gone {
 	struct list node;
+	const struct scsi_nexus *nexus; /* compared only */
 	struct scsi_itl itl;
 };
 
@@ -93,15 +94,14 @@ static void tasks_leave(struct scsi_nexus *nexus, const struct scsi_itl *itl)
 	}
 }
 
-/* Sets aside what belongs to a LUN that is gone; its reservation of SPC-2 ends with it. */
+/* Sets aside what belongs to a LUN that is gone. */
 static void itl_leaves(struct scsi_change *c, struct scsi_nexus *nexus, struct scsi_itl *itl)
 {
 	unsigned place = nexus->member->index;
 	struct live_gone *gone = own_calloc(1, sizeof *gone);
 
 	scsi_itl_allow(itl); /* SBC-3 4.15 */
-	if (scsi_res_view(itl->lun->res, nexus->member)->spc2 == nexus)
-		__atomic_store_n(&c->left, true, __ATOMIC_RELAXED);
+	gone->nexus = nexus;
 	itl_move(&gone->itl, itl);
 	gone->itl.gone = true;
 	tasks_follow(nexus, itl, &gone->itl);
@@ -149,6 +149,18 @@ static void nexus_move(struct scsi_change *c, struct scsi_nexus *nexus)
 	scsi_res_joined(nexus);
 }
 
+/* Its last task has ended, which may have been a RESERVE, or have prevented medium removal: that
+ * ends with the LUN, too (SPC-2 5.5.1, SBC-3 4.15). */
+static void gone_free(struct scsi_change *c, const struct scsi_member *m, struct live_gone *g)
+{
+	scsi_itl_allow(&g->itl);
+	if (scsi_res_view(g->itl.lun->res, m)->spc2 == g->nexus)
+		__atomic_store_n(&c->left, true, __ATOMIC_RELAXED);
+	list_del(&g->node);
+	scsi_flow_free(g->itl.flow);
+	free(g);
+}
+
 /* Whether a LUN that is gone has tasks yet on this loop; what has none is freed. */
 static bool map_waits(struct scsi_everywhere *e, const struct scsi_member *m)
 {
@@ -157,11 +169,8 @@ static bool map_waits(struct scsi_everywhere *e, const struct scsi_member *m)
 	list_for_each_safe (it, gone) {
 		struct live_gone *g = container_of(it, struct live_gone, node);
 
-		if (g->itl.tasks)
-			continue;
-		list_del(it);
-		scsi_flow_free(g->itl.flow);
-		free(g);
+		if (!g->itl.tasks)
+			gone_free(change_of(e), m, g);
 	}
 	return !list_empty(gone);
 }

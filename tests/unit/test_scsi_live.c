@@ -6,6 +6,7 @@
 #include "tests/unit/scsi_testport.h"
 
 #include "target/scsi/live.h"
+#include "target/scsi/reservation.h"
 
 #include "common/own.h"
 
@@ -502,6 +503,38 @@ static void test_a_reset_over_the_change(void **state)
 	assert_true(c.task.aborted);
 }
 
+/* What waits for its turn when the LUN goes runs to its end, and leaves nothing behind. */
+static void test_a_lun_goes_before_a_reserve(void **state)
+{
+	RIG(r) = rig_new(&slow);
+	const struct scsi_member *home = &r->tp->domain->member[0];
+	TP_CMD(c);
+	TP_CMD(reserve);
+	TP_CMD(prevent);
+
+	(void)state;
+	assert_int_equal(add(r, 0, SECOND, r->lun), 0);
+	tp_run(r->tp);
+	expect_attention(r, 2, SECOND, 0x2900);
+	start_read(r, 2, &c, SECOND);
+	reserve.attr = prevent.attr = SCSI_ATTR_ORDERED;
+	be16_store(reserve.task.lun_field, SECOND);
+	be16_store(prevent.task.lun_field, SECOND);
+	tp_start(r->tp, 2, &reserve, CDB_(0x16, 0, 0, 0, 0, 0), 0, NULL, 0);
+	tp_start(r->tp, 2, &prevent, CDB_(0x1e, 0, 0, 0, 1, 0), 0, NULL, 0);
+	tp_run(r->tp);
+	assert_int_equal(take_away(r, 0, SECOND), 0);
+	tp_run(r->tp);
+	assert_int_equal(r->done + reserve.done + prevent.done, 0);
+	tp_advance(r->tp, 30);
+	assert_good(&c);
+	assert_good(&reserve);
+	assert_good(&prevent);
+	assert_int_equal(r->done, 1);
+	assert_null(scsi_res_view(r->lun->res, home)->spc2);
+	assert_int_equal(r->lun->preventers, 0);
+}
+
 /* A unit that goes while a reset waits for another one's tasks is there until the reset is over. */
 static void test_a_lun_goes_under_a_reset(void **state)
 {
@@ -658,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_the_nexus_goes_meanwhile),
 		cmocka_unit_test(test_a_reserved_lun_goes),
 		cmocka_unit_test(test_a_reset_over_the_change),
+		cmocka_unit_test(test_a_lun_goes_before_a_reserve),
 		cmocka_unit_test(test_a_lun_goes_under_a_reset),
 		cmocka_unit_test(test_a_unit_grows),
 		cmocka_unit_test(test_a_unit_shrinks_behind_its_writes),
