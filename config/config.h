@@ -15,8 +15,9 @@
 
 #define CFG_LUN_MAX     16383u /* the largest that flat addressing can name */
 #define CFG_PORTALS_MAX 256u
-#define CFG_LUNS_MAX    256u /* of a target */
-#define CFG_LAYERS_MAX  5u   /* of a volume, without the store */
+#define CFG_MANAGED_MAX (16u << 20) /* bytes that verbs may have made in the managed file */
+#define CFG_LUNS_MAX    256u        /* of a target */
+#define CFG_LAYERS_MAX  5u          /* of a volume, without the store */
 
 /* One mistake, ready to be shown: "file:line: key: what is wrong; what would be right". */
 struct cfg_error {

@@ -8,6 +8,7 @@
 #include "config/text.h"
 
 #include "common/own.h"
+#include "config/config.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -81,7 +82,7 @@ static int slurp(struct cfg_text *t, unsigned file, bool regular, char **data, s
 {
 	const char *path = t->files[file];
 	own_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_NONBLOCK : 0));
-	size_t room = CFG_TEXT_MAX - t->len + 1;
+	size_t room = t->max - t->len + 1;
 	struct stat st;
 	ssize_t n;
 
@@ -276,8 +277,8 @@ static int join(struct cfg_text *t, const char *data, size_t len, unsigned file,
 		} else {
 			p += step(t, p, end);
 		}
-		if (t->len > CFG_TEXT_MAX)
-			return fail(t, -EFBIG, t->line, "is larger than %u bytes", CFG_TEXT_MAX);
+		if (t->len > t->max)
+			return fail(t, -EFBIG, t->line, "is larger than %zu bytes", t->max);
 	}
 	return 0;
 }
@@ -302,7 +303,7 @@ int cfg_text_read(struct cfg_text *t, const char *path)
 	size_t len = 0;
 	int err;
 
-	*t = (struct cfg_text){ .line = 1 };
+	*t = (struct cfg_text){ .line = 1, .max = CFG_TEXT_MAX };
 	put(t, "", 0);
 	add_file(t, path);
 	t->dir = slash ? own_printf("%.*s", (int)(slash - path), path) : own_strdup(".");
@@ -325,6 +326,7 @@ int cfg_text_append(struct cfg_text *t, const char *path)
 	int err;
 
 	put(t, "\n", 1);
+	t->max = t->len + 2 * CFG_MANAGED_MAX; /* what was written is read, whatever it takes */
 	file = add_file(t, path);
 	err = slurp(t, file, true, &data, &len);
 	if (err == -ENOENT) {
@@ -344,7 +346,7 @@ int cfg_text_append(struct cfg_text *t, const char *path)
 
 int cfg_text_take(struct cfg_text *t, const char *data, size_t len, const char *name)
 {
-	*t = (struct cfg_text){ .line = 1 };
+	*t = (struct cfg_text){ .line = 1, .max = CFG_TEXT_MAX };
 	put(t, "", 0);
 	add_file(t, name);
 	if (len > CFG_TEXT_MAX)

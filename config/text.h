@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define CFG_TEXT_MAX      (4u << 20) /* bytes of all files together */
+#define CFG_TEXT_MAX      (4u << 20) /* bytes of the main file and what it includes */
 #define CFG_INCLUDE_DEPTH 8
 
 struct cfg_run {
@@ -27,6 +27,7 @@ enum cfg_lex { CFG_LEX_PLAIN, CFG_LEX_STRING, CFG_LEX_LINE_COMMENT, CFG_LEX_BLOC
 struct cfg_text {
 	char *data;           /* the joined text, ended by a NUL */
 	size_t len, room;     /* bytes used, bytes allocated */
+	size_t max;           /* bytes that may be used */
 	unsigned line;        /* the line that is being written, 1.. */
 	enum cfg_lex lex;     /* what the next byte belongs to */
 	unsigned opened;      /* line in which the open text or comment began */

@@ -73,6 +73,9 @@ static int write_managed(const struct config *cfg)
 			   "verbs of kura(8), and written anew by each: do not edit it.\n%s",
 			body);
 
+	/* a start that does not read it would serve nothing at all */
+	if (strlen(text) > CFG_MANAGED_MAX)
+		return -EFBIG;
 	return file_replace(cfg->managed, text, strlen(text), 0600);
 }
 
@@ -131,6 +134,14 @@ static int keep_managed(struct apply_keep *keep, const struct config *next, char
 	const struct config *before = container_of(keep, struct keeping, keep)->before;
 	int err = write_managed(next);
 
+	if (err == -EFBIG) {
+		snprintf(why, APPLY_WHY_LEN,
+			"%s: would have more than the %u MiB that a start reads; delete what is "
+			"not "
+			"needed, or write some of it in kura.conf",
+			next->managed, CFG_MANAGED_MAX >> 20);
+		return err;
+	}
 	if (err) {
 		snprintf(why, APPLY_WHY_LEN,
 			"%s: cannot be written: %s; make room, or give the state directory to the "

@@ -180,6 +180,21 @@ def test_killed_before_it_is_refused():
                       "the next start has nothing of it")
 
 
+def test_as_much_as_is_read_again():
+    """Verbs wrote more than a start reads, and the next one did not serve anything."""
+    k = kurad.Kurad(kurad.one_target(TARGET, VOLUMES))
+    names = ",".join(f'{{name = "iqn.2026-11.kura.test:{"i" * 180}{n}";}}' for n in range(1000))
+    groups = [f'{{name = "h{i}"; initiators = ({names});}}' for i in range((15 << 20) // len(names))]
+    os.makedirs(k.path("state"))
+    with open(k.path("state/managed.conf"), "w", encoding="ascii") as f:
+        f.write("hosts = (" + ",".join(groups) + ");\n")
+    os.chmod(k.path("state/managed.conf"), 0o600)
+    with k:
+        box = Box(k)
+        tap.check(len(done(box, "a start reads much", "host list")["hosts"]) == len(groups), "all of it")
+        refused(box, "and verbs write no more", 1, "that a start reads", "target create", MADE)
+
+
 def test_luns():
     with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
         box = Box(k)
@@ -332,6 +347,8 @@ def test_export():
                 k.path("pipe"))
 
 
-for test in (test_target, test_case, test_who_goes_is_gone, test_human, test_refused_is_not_written, test_killed_before_it_is_refused, test_luns, test_hosts, test_share, test_share_apart, test_portals, test_export):
+for test in (test_target, test_case, test_who_goes_is_gone, test_human, test_refused_is_not_written,
+             test_killed_before_it_is_refused, test_as_much_as_is_read_again, test_luns, test_hosts,
+             test_share, test_share_apart, test_portals, test_export):
     test()
 sys.exit(tap.done())
