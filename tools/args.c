@@ -260,9 +260,13 @@ static int needs_option(const struct args *a, char *why)
 		char *option own_free = help_option_name(arg),
 			     *value own_free = help_value_name(arg);
 
-		if (arg->use == RPC_USE_OPT_MUST && !jval_member(a->params, arg->name))
-			return refuse(why, "\"%s\" needs --%s %s: %s; kura help %s", a->verb->words,
-				option, value, arg->help, a->verb->words);
+		if (arg->use != RPC_USE_OPT_MUST || jval_member(a->params, arg->name))
+			continue;
+		if (arg->type == RPC_ARG_WORD && !strchr(value, '|')) /* too many for a name */
+			return refuse(why, "\"%s\" needs --%s %s: %s, one of: %s", a->verb->words,
+				option, value, arg->help, arg->limits);
+		return refuse(why, "\"%s\" needs --%s %s: %s; kura help %s", a->verb->words, option,
+			value, arg->help, a->verb->words);
 	}
 	return 0;
 }

@@ -49,14 +49,19 @@ kura_must() {
 }
 
 # Without a kurad nothing is served. What verbs made comes back when it is started, though, so what
-# it would serve then has not been stopped. An iSCSI name stands there in lower case.
+# it would serve then has not been stopped.
 kura_stopped_without_daemon() { # object
-	if grep -qsiF "\"$1\"" "$OCF_RESKEY_state/managed.conf"; then
+	if grep -qsF "\"$1\"" "$OCF_RESKEY_state/managed.conf"; then
 		ocf_exit_reason "no kurad answers at $OCF_RESKEY_socket, and" \
 			"$OCF_RESKEY_state/managed.conf would serve $1 when one is started"
 		return $OCF_ERR_GENERIC
 	fi
 	return $OCF_SUCCESS
+}
+
+# An iSCSI name as kurad keeps it.
+kura_lower() { # name
+	printf '%s\n' "$1" | tr '[:upper:]' '[:lower:]'
 }
 
 kura_validate() {

@@ -323,9 +323,11 @@ static int remove_stale(const struct sockaddr_un *a)
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	if (!connect(fd, (const struct sockaddr *)a, sizeof *a) || errno == EAGAIN)
+	/* whatever else that is is none that a dead kurad left behind */
+	if (!connect(fd, (const struct sockaddr *)a, sizeof *a) ||
+		(errno != ECONNREFUSED && errno != ENOENT))
 		return -EADDRINUSE;
-	return unlink(a->sun_path) ? -errno : 0;
+	return unlink(a->sun_path) && errno != ENOENT ? -errno : 0;
 }
 
 /* Whether anybody but root is to come in; who it is is looked at when he has come. */
@@ -367,7 +369,10 @@ static int open_socket(const char *path, char *why)
 	err = remove_stale(&a);
 	if (err == -EADDRINUSE)
 		return fail(why, err,
-			"%s: another kurad answers there; give this one its own --control", path);
+			"%s: another kurad answers there, or another program; give this one its "
+			"own "
+			"--control",
+			path);
 	if (err == -EEXIST)
 		return fail(
 			why, err, "%s: is there and is no socket; give another --control", path);

@@ -273,6 +273,19 @@ def test_users():
         tap.check(as_user(k, "status", (*many, MONITOR_GID)) == 0, "and so is one of hundreds")
 
 
+def test_others_socket():
+    """A socket of another kind is another program's, and was taken for one of a dead kurad."""
+    k = kurad.Kurad(kurad.one_target(TARGET, VOLUMES))
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.bind(k.path("control"))
+            code = k.spawn().process.wait(20 * SLOW)
+            tap.check(code == 1 and os.path.exists(k.path("control")) and "or another program" in
+                      k.log(), "a socket of another program stays its own", f"{code} {k.log_tail()}")
+    finally:
+        k.cleanup()
+
+
 # Tells that it was started, and ends with who has started it.
 STUCK = "#!/bin/sh\n: >'%s'\nwhile kill -0 $PPID 2>/dev/null; do sleep 0.1; done\n"
 
@@ -350,6 +363,6 @@ def test_stuck():
 
 
 signal.alarm(int(180 * SLOW))
-for test in (test_types, test_odd, test_many, test_users, test_stuck):
+for test in (test_types, test_odd, test_many, test_users, test_others_socket, test_stuck):
     test()
 sys.exit(tap.done())

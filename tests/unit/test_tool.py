@@ -206,6 +206,7 @@ REFUSED = (
     ("an option before the verb", "--bogus status", 2, "there is no option --bogus"),
     ("help on a verb of a noun", "help volume nix", 2, 'no verb is called "volume nix"'),
     ("a word that is needed", "pool add p", 2, "needs --kind dir|lvm|lvm-thin|block:"),
+    ("one of many words", "connect x", 2, "one of: linux qemu libvirt"),
     ("a size in its own units", "volume create v --size 5000000T", 2, "from 512 to 4194304T"),
     ("half of one", "volume", 2, '"volume" is half of a verb: create, list, show,'),
     ("its other half", "list", 2, "target list, lun list,"),
