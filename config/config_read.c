@@ -392,10 +392,14 @@ static void syntax_error(struct reader *rd, config_t *tree)
 {
 	unsigned line = (unsigned)config_error_line(tree);
 	const char *what = config_error_text(tree), *advice = "see kura.conf(5)";
+	const char *near, *quote;
 	size_t len;
-	const char *near = cfg_text_line(&rd->text, line, &len);
-	const char *quote = strstr(rd->text.data, "secret") ? memchr(near, '"', len) : NULL;
 
+	/* what is missing at the end of the first file is not the second one's mistake */
+	if (tree == &rd->tree && rd->text.second && line >= rd->text.second)
+		line = rd->text.second - 1;
+	near = cfg_text_line(&rd->text, line, &len);
+	quote = strstr(rd->text.data, "secret") ? memchr(near, '"', len) : NULL;
 	if (quote) /* what is quoted there may be the secret */
 		len = (size_t)(quote - near);
 	if (!what)

@@ -204,6 +204,9 @@ static void test_managed_mistakes(void **state)
 	write_private("main.conf", MAIN "x = 1;\n");
 	write_private("made.conf", MADE);
 	read_both(1, "/main.conf:3: x: no such key");
+	write_private(
+		"main.conf", MAIN "loops = \n"); /* goes on in the next line, which is not its */
+	read_both(1, "/main.conf:4: syntax error");
 }
 
 int main(void)
