@@ -279,9 +279,14 @@ static void check_pool(struct check *c, struct pool *pool, const char *name)
 	}
 	check_use(c, name, "room", info.size, info.free);
 	check_use(c, name, "metadata", info.meta_size, info.meta_free);
-	if (info.failed || info.readonly)
+	if (info.meta_size && (info.failed || info.readonly))
 		check_add(c, CHECK_ERROR, "pool", name, "lvconvert --repair, see lvmthin(7)",
 			"its metadata %s", info.failed ? "is broken" : "takes no writes");
+	else if (info.readonly)
+		check_add(c, CHECK_ERROR, "pool", name,
+			"mount it writable, give it to the user of kurad, or name it in "
+			"ReadWritePaths= of the unit (systemctl edit kurad), and restart kurad",
+			"kurad cannot write there");
 }
 
 void check_pools(struct check *c, struct server *srv, const struct config *cfg)

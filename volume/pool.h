@@ -72,7 +72,7 @@ struct pool_info {
 	unsigned volumes;   /* how many, snapshots included */
 	bool full;          /* lvm-thin: out of space: writes that need space fail or wait */
 	bool failed;        /* lvm-thin: its metadata needs thin_repair */
-	bool readonly;      /* lvm-thin: metadata went read-only */
+	bool readonly;      /* lvm-thin: metadata went read-only; dir: kurad cannot write there */
 };
 
 struct pool_volume {

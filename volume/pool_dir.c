@@ -110,7 +110,9 @@ static int dir_refuse(const struct pool *pool, const char *entry, const char *wh
 	const struct pool_why *why)
 {
 	const char *todo = err == -ENOSPC || err == -EDQUOT ? "; make room on that filesystem"
-			   : err == -EACCES || err == -EPERM || err == -EROFS
+			   : err == -EROFS ? "; mount it writable, or name it in ReadWritePaths= "
+					     "of the unit of kurad (systemctl edit kurad)"
+			   : err == -EACCES || err == -EPERM
 				   ? "; make it writable for the user of kurad"
 			   : err == -EFBIG ? "; see the limits of that filesystem"
 					   : "; see the filesystem";
@@ -244,6 +246,7 @@ static int dir_info(struct pool *pool, struct pool_info *info, const struct pool
 {
 	int err = dir_level(pool, info);
 
+	info->readonly = faccessat(dir_fd(pool), ".", W_OK | X_OK, AT_EACCESS) != 0;
 	return err ? dir_refuse(pool, "", "ask its filesystem", err, why) : 0;
 }
 

@@ -8,6 +8,7 @@
 #include "target/ctl/volumes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,6 +71,22 @@ static const struct cfg_pool *add_entry(struct ctl_call *call, struct config *cf
 	return NULL;
 }
 
+static const char *place_remedy(int err)
+{
+	switch (err) {
+	case EROFS:
+		return "; mount it writable, or name it in ReadWritePaths= of the unit of kurad "
+		       "(systemctl edit kurad) and restart kurad";
+	case EACCES:
+	case EPERM:
+		return "; give it to the user of kurad";
+	case ENOENT:
+		return "; make the directory above it first";
+	default:
+		return "";
+	}
+}
+
 /* A directory that is not there yet is made, and noted. Its path, owned, when it was; *ok false
  * after ctl_fail. */
 static char *make_folder(struct ctl_call *call, const struct cfg_pool *p, bool *ok)
@@ -88,11 +105,22 @@ static char *make_folder(struct ctl_call *call, const struct cfg_pool *p, bool *
 		return own_strdup(p->path);
 	}
 	*ok = false;
-	ctl_fail(call, RPC_REFUSED, "%.300s: cannot be made: %s", p->path,
-		errno == ENOENT ? "the directory above it is not there; make that first"
-				: strerror(errno));
+	ctl_fail(call, RPC_REFUSED, "%.300s: cannot be made: %s%s", p->path, strerror(errno),
+		place_remedy(errno));
 	doing_end(server_state_dir(call->srv), DOING_FOLDER_NOTE);
 	return NULL;
+}
+
+/* One that kurad finds when it starts may have become read-only and still be read; a new one would
+ * be good for nothing. False after ctl_fail. */
+static bool check_writable(struct ctl_call *call, const struct cfg_pool *p)
+{
+	if (strcmp(p->kind, "dir") != 0 || !p->path ||
+		!faccessat(AT_FDCWD, p->path, W_OK | X_OK, AT_EACCESS))
+		return true;
+	ctl_fail(call, RPC_REFUSED, "%.300s: kurad cannot write there: %s%s", p->path,
+		strerror(errno), place_remedy(errno));
+	return false;
 }
 
 void verb_pool_add(struct ctl_call *call)
@@ -106,7 +134,9 @@ void verb_pool_add(struct ctl_call *call)
 		cfg_free(cfg);
 		return;
 	}
-	if (ctl_commit(call, cfg, false))
+	if (!check_writable(call, p))
+		cfg_free(cfg);
+	else if (ctl_commit(call, cfg, false))
 		answer(call, true);
 	else if (made)
 		(void)rmdir(made);
