@@ -9,11 +9,19 @@ root=$work/root
 count=0
 failed=0
 
-cleanup() {
+attach() {
+	mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev"
+}
+
+detach() {
 	local place
 	for place in proc dev; do
 		! mountpoint -q "$root/$place" || umount "$root/$place"
 	done
+}
+
+cleanup() {
+	detach
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -61,7 +69,7 @@ bootstrap() {
 	cp -r /etc/apt/sources.list* "$root/etc/apt/"
 	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 	chmod +x "$root/usr/sbin/policy-rc.d"
-	mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev"
+	attach
 }
 
 install_it() {
@@ -102,6 +110,24 @@ serves() { # kurad of the package, asked by its tool, makes something that lasts
 		kill "$pid" && wait "$pid" && exit $answered'
 }
 
+boots() { # the TAP of a machine with that disk is continued here
+	local line ended=1
+	detach
+	while IFS= read -r line; do
+		case $line in
+		"ok "* | "not ok "*)
+			count=$((count + 1))
+			case $line in not*) failed=$((failed + 1)) ;; esac
+			echo "${line%%ok *}ok $count - ${line#*ok * - }"
+			;;
+		1..*) ended=0 ;;
+		*) echo "$line" ;;
+		esac
+	done < <(python3 -B "$here/../vm/systemd.py" "$root" 2>"$work/log")
+	attach
+	[ $ended = 0 ] || result 1 "the machine's test ends"
+}
+
 upgrade() { # to the same with a higher number
 	dpkg-deb -R "$work"/kura_*.deb "$work/next" &&
 		sed -i 's/^Version: .*/&.1/' "$work/next/DEBIAN/control" &&
@@ -140,6 +166,9 @@ try "with everything that there is" has_everything
 try "a clean Debian" bootstrap
 try "the package installs" install_it
 try "its groups are there" inside getent group kura kura-monitor
+try "so do systemd, udev, LVM and clients" inside apt-get install -q -y --no-install-recommends \
+	systemd-sysv udev lvm2 thin-provisioning-tools qemu-utils libiscsi-bin
+boots
 try "its configuration has no mistake" inside kurad --check
 # shellcheck disable=SC2016 # the inner shell expands
 try "and is its owner's alone" inside sh -c '[ "$(stat -c %a /etc/kura/kura.conf)" = 600 ]'

@@ -14,6 +14,10 @@ mkdir -p /run/lock/iscsi /var/lib/iscsi /mnt
 while read -r module; do
 	insmod "/modules/$module" || echo "KURA FAIL insmod $module"
 done </modules/order
+root=$(sed -n 's/.*kura_root=\([a-z/]*\).*/\1/p' /proc/cmdline)
+if [ -n "$root" ]; then # a whole Debian goes on
+	mount -t ext4 "$root" /mnt && exec switch_root /mnt /sbin/init
+fi
 hostname "$(sed -n 's/.*kura_name=\([a-z0-9]*\).*/\1/p' /proc/cmdline)"
 echo "InitiatorName=iqn.2026-11.kura.test:$(hostname)" >/etc/iscsi/initiatorname.iscsi
 ip link set lo up

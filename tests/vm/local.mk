@@ -3,6 +3,7 @@
 EXTRA_DIST += \
 	tests/vm/changes.py \
 	tests/vm/chap.py \
+	tests/vm/debian.py \
 	tests/vm/fence.py \
 	tests/vm/forward.py \
 	tests/vm/guest-init.sh \
@@ -22,4 +23,5 @@ EXTRA_DIST += \
 	tests/vm/run.sh \
 	tests/vm/scsitools.py \
 	tests/vm/sessions.py \
+	tests/vm/systemd.py \
 	tests/vm/vm.py
