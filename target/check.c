@@ -79,7 +79,7 @@ void check_run(struct check *c, struct server *srv, const char *control, enum ch
 	check_box(c, srv, copy);
 	check_files(c, copy, srv->storage.state_dir, control);
 	if (depth == CHECK_ALL) {
-		check_next_start(c, copy);
+		check_next_start(c, srv, copy);
 		check_pools(c, srv, copy);
 	}
 	cfg_free(copy);

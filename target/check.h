@@ -62,7 +62,7 @@ void check_files(
 	struct check *c, const struct config *cfg, const char *state_dir, const char *control);
 
 /* Whether the next start would serve the same; `cfg` is a copy (check_files.c). */
-void check_next_start(struct check *c, const struct config *cfg);
+void check_next_start(struct check *c, const struct server *srv, const struct config *cfg);
 
 /* Whether what is written at a path is lost with the next boot (check_files.c). */
 bool check_in_memory(const char *path);

@@ -138,21 +138,21 @@ static void wipe(char **text)
 	own_free_ptr(text);
 }
 
-static void tell_mistakes(
-	struct check *c, const struct config *cfg, const char *first, unsigned count)
+static void tell_mistakes(struct check *c, const char *file, const char *first, unsigned count)
 {
-	char *remedy own_free = own_printf(
-		"put it right: kurad --check --config %s prints all mistakes", cfg->file);
+	char *remedy own_free =
+		own_printf("put it right: kurad --check --config %s prints all mistakes", file);
 
-	check_add(c, CHECK_ERROR, "configuration", cfg->file, remedy,
+	check_add(c, CHECK_ERROR, "configuration", file, remedy,
 		"kurad would not start again, %u mistake%s: %s", count, count == 1 ? "" : "s",
 		first);
 }
 
 /* Files are read as a start reads them: objects of kura.conf and of what verbs made that are in
  * each other's way are found here as well. */
-void check_next_start(struct check *c, const struct config *cfg)
+void check_next_start(struct check *c, const struct server *srv, const struct config *cfg)
 {
+	const char *file = server_config_file(srv);
 	struct cfg_error errors[1];
 	char *now own_cleanup(wipe) = NULL;
 	char *then own_cleanup(wipe) = NULL;
@@ -161,20 +161,20 @@ void check_next_start(struct check *c, const struct config *cfg)
 
 	if (!cfg->managed)
 		return;
-	next = cfg_read_both(cfg->file, cfg->managed, errors, 1, &count);
+	next = cfg_read_both(file, cfg->managed, errors, 1, &count);
 	if (!next) {
-		tell_mistakes(c, cfg, errors[0].text, count);
+		tell_mistakes(c, file, errors[0].text, count);
 		return;
 	}
 	now = whole_text(cfg);
 	then = whole_text(next);
 	if (strcmp(now, then) != 0)
-		check_add(c, CHECK_WARNING, "configuration", cfg->file,
+		check_add(c, CHECK_WARNING, "configuration", file,
 			"kura apply --dry-run says what would be done; kura apply does it",
-			"it was changed, and what is served does not follow it yet");
+			"it was changed, or another file was applied: what is served does not "
+			"follow it");
 	else
-		check_add(c, CHECK_OK, "configuration", cfg->file, "",
-			"the next start serves the same");
+		check_add(c, CHECK_OK, "configuration", file, "", "the next start serves the same");
 	cfg_free(next);
 }
 

@@ -213,6 +213,7 @@ struct server *server_new(struct config *cfg, const struct server_opts *opts, ch
 	struct server *srv = own_calloc(1, sizeof *srv);
 
 	srv->cfg = cfg;
+	srv->config_file = own_strdup(cfg->file);
 	srv->over_fd = -1;
 	srv->state_fd = -1;
 	pthread_mutex_init(&srv->applying, NULL);
@@ -449,6 +450,7 @@ void server_free(struct server *srv)
 	if (srv->over_fd >= 0)
 		close(srv->over_fd);
 	own_close_fd(&srv->state_fd);
+	free(srv->config_file);
 	free(srv->loops);
 	free(srv->seats);
 	cfg_free(srv->cfg);
@@ -460,6 +462,11 @@ void server_free(struct server *srv)
 unsigned server_loops(const struct server *srv)
 {
 	return srv->loop_count;
+}
+
+const char *server_config_file(const struct server *srv)
+{
+	return srv->config_file;
 }
 
 const char *server_engine(const struct server *srv)

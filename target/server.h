@@ -66,6 +66,9 @@ unsigned server_sessions(const struct server *srv);
 /* The SCSI side of its loops; borrowed. */
 struct scsi_domain *server_domain(const struct server *srv);
 
+/* The configuration that it was started with, and that the next start reads. Borrowed. */
+const char *server_config_file(const struct server *srv);
+
 /* Seconds since it was started. */
 uint64_t server_uptime(const struct server *srv);
 

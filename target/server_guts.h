@@ -40,6 +40,7 @@ struct server {
 	struct iscsi_drain drain;
 	struct storage_flush flush;
 	int over_fd;        /* an eventfd */
+	char *config_file;  /* what it was started with */
 	int state_fd;       /* the state directory, locked: it is ours */
 	unsigned running;   /* threads; atomic */
 	unsigned rest;      /* enum rest_state of rest.h; atomic */

@@ -62,6 +62,10 @@ bool ctl_auth(struct ctl_call *call, const struct config *cfg, struct cfg_auth *
 /* Reads the secrets that the files of `auth` hold; false after ctl_fail. */
 bool ctl_read_secrets(struct ctl_call *call, struct cfg_auth *auth);
 
+/* Whether the networks of the argument "address" are of some "initiator" of the call; false after
+ * ctl_fail: they would be dropped. */
+bool ctl_addresses_fit(struct ctl_call *call);
+
 /* Adds an initiator, from the networks of the argument "address", to a target or host group. 1, 0:
  * it was there, -1 after ctl_fail. */
 int ctl_add_initiator(struct ctl_call *call, const struct config *cfg, enum cfg_object object,

@@ -62,7 +62,8 @@ static bool is_plain(struct ctl_call *call, const char *path)
 static struct config *read_next(struct ctl_call *call)
 {
 	struct config *now = ctl_config(call), *next = NULL;
-	const char *given = ctl_text(call, "file"), *path = given ? given : now->file;
+	const char *given = ctl_text(call, "file"),
+		   *path = given ? given : server_config_file(call->srv);
 	struct cfg_error errors[8];
 	unsigned count = 0;
 

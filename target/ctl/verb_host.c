@@ -18,6 +18,8 @@ static void answer(struct ctl_call *call, bool changed)
 
 static bool fill_host(struct ctl_call *call, const struct config *cfg, struct cfg_host *h)
 {
+	if (!ctl_addresses_fit(call))
+		return false;
 	for (unsigned i = 0; i < ctl_count(call, "initiator"); i++) {
 		if (ctl_add_initiator(
 			    call, cfg, CFG_OBJECT_host, h, ctl_item(call, "initiator", i)) < 0)

@@ -338,6 +338,14 @@ static void answer_connect(
 	in.port = colon ? colon + 1 : "3260";
 	in.address = own_printf("%.*s", (int)(colon ? colon - in.portal : 0), in.portal);
 	text = fill_in(recipe(ctl_text(call, "for")), &in);
+	if (t->auth) {
+		char *before own_free = text;
+
+		text = own_printf(
+			"# the target asks for CHAP: tell the host that it is \"%s\", and "
+			"the secret\n%s",
+			t->auth->user, before);
+	}
 	jval_set_text(call->result, "target", t->name);
 	jval_set_text(call->result, "for", ctl_text(call, "for"));
 	jval_set_text(call->result, "commands", text);

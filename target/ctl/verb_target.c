@@ -309,9 +309,22 @@ struct cfg_access *ctl_access(
 	return cfg_list_add(CFG_OBJECT_target, t, "access", &one);
 }
 
+bool ctl_addresses_fit(struct ctl_call *call)
+{
+	if (!ctl_count(call, "address") || ctl_count(call, "initiator"))
+		return true;
+	ctl_fail(call, RPC_USAGE,
+		"address: is of an initiator, and none is named; --initiator NAME, or '*' for "
+		"whoever "
+		"comes from there");
+	return false;
+}
+
 /* Whether the call names anybody at all. */
 static bool names_somebody(struct ctl_call *call)
 {
+	if (!ctl_addresses_fit(call))
+		return false;
 	if (ctl_count(call, "initiator") || ctl_count(call, "host"))
 		return true;
 	ctl_fail(call, RPC_USAGE, "name somebody: --initiator NAME or --host NAME");

@@ -138,6 +138,38 @@ def test_who_goes_is_gone():
         tap.check(MADE not in box.sees(), "and does not see those of everybody", str(box.sees()))
 
 
+def test_addresses_of_nobody():
+    """Networks that belong to no initiator of the verb were dropped, as if the rest were enough."""
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        done(box, "a target", "target create", MADE)
+        refused(box, "a group of a network", 2, "none is named", "host create", "h", "--address",
+                "10.0.0.0/8")
+        done(box, "a group", "host create", "h", "--initiator", HOST, "--address", "10.0.0.0/8")
+        refused(box, "which may enter from a network", 2, "none is named", "target allow", MADE,
+                "--host", "h", "--address", "10.0.0.0/8")
+        tap.check(not done(box, "show", "target show", MADE)["hosts"], "does not enter from anywhere")
+
+
+def test_another_file():
+    """apply went on with the file that was applied last, and check took it for that of the next start."""
+    with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
+        box = Box(k)
+        other = k.path("other.conf")
+        with open(other, "w", encoding="utf-8") as f:
+            f.write(kurad.one_target(TARGET, VOLUMES + [{"name": "c", "store": "mem", "size": "8M"}]))
+        done(box, "another file", "apply", other)
+        told = [f for f in json.loads(box("check --json").out)["findings"] if f["severity"] == "warning"
+                and f["object"] == "configuration " + k.config_path]
+        tap.check(told and "another file was applied" in told[0]["finding"],
+                  "is not what the next start serves, says check", str(told))
+        answer = done(box, "apply without a file", "apply", "--force")
+        tap.check(any(s["object"] == "c" for s in answer["steps"]), "is by the one of the start",
+                  str(answer))
+        tap.check([v["volume"] for v in done(box, "volumes", "volume list")["volumes"]] == ["a", "b"],
+                  "and follows it")
+
+
 def test_human():
     with kurad.Kurad(kurad.one_target(TARGET, VOLUMES)) as k:
         box = Box(k)
@@ -260,6 +292,13 @@ def test_share():
         for address in ("192.0.2.7:3260", "[2001:db8::7]:3260"):
             refused(box, f"connect --address {address}", 2, "has a port", "connect",
                     answer["target"], "--for", "linux", "--address", address)
+        with open(k.path("secret"), "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as f:
+            f.write("open sesame, please")
+        done(box, "a target with a secret", "target create", MADE, "--user", "joe", "--secret-file",
+             k.path("secret"))
+        text = done(box, "is to be told", "connect", MADE, "--for", "linux")["commands"]
+        tap.check(text.startswith("# ") and '"joe"' in text.splitlines()[0] and "sesame" not in text,
+                  "to the host, but not here", text)
         text = done(box, "where it is", "connect", answer["target"], "--for", "linux")["commands"]
         tap.check(f" -p {k.address} " in text, "with its own port", text)
         url = f"iscsi://{k.host}:{k.port}/{answer['target']}/0"
@@ -347,7 +386,8 @@ def test_export():
                 k.path("pipe"))
 
 
-for test in (test_target, test_case, test_who_goes_is_gone, test_human, test_refused_is_not_written,
+for test in (test_target, test_case, test_who_goes_is_gone, test_addresses_of_nobody,
+             test_another_file, test_human, test_refused_is_not_written,
              test_killed_before_it_is_refused, test_as_much_as_is_read_again, test_luns, test_hosts,
              test_share, test_share_apart, test_portals, test_export):
     test()
