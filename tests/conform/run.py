@@ -206,36 +206,51 @@ def report(tap, name, result, why, reasons):
         tap.not_ok(short, f"{result}: {why}")
 
 
-def run_family(tap, options):
-    """All tests, several at a time."""
-    reasons = expectations()
-    names = all_tests()
-    for gone in sorted(set(reasons) - set(names)):
-        tap.not_ok(f"expected.txt names {gone}", "there is no such test")
-    names = [n for n in names if not options.only or options.only in n]
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        if options.url:
-            outcomes = pool.map(lambda n: run_cu(n, options.url), names)
-        else:
-            outcomes = pool.map(run_one, names)
-        for name, (result, why) in zip(names, outcomes):
-            report(tap, name, result, why, reasons)
+class Race:
+    """Runs tests, several at a time, from the moment that it is told of them; those of LONG, which
+    sleep most of the time, beside the others."""
 
+    def __init__(self, options):
+        self.options = options
+        self.workers = concurrent.futures.ThreadPoolExecutor(options.jobs)
+        self.sleepers = concurrent.futures.ThreadPoolExecutor()
+        self.kinds = []
+        self.reasons = expectations()
+        self.names = all_tests()
 
-def run_kind(tap, kind, options):
-    """What passes on the usual LUN, on one of another kind."""
-    reasons = expectations()
-    names = [n for n in all_tests() if reasons.get(n, IN_PART).startswith(IN_PART)]
-    names = [n for n in names if not options.only or options.only in n]
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for name, (result, why) in zip(names, pool.map(lambda n: run_one(n, kind), names)):
-            short = f"{kind}: {name[len(FAMILY):]}"
-            if result == "pass":
-                tap.ok(short)
-            elif result == "skip":
-                tap.note(f"{short} does not apply: {why.splitlines()[0]}")
+    def begin(self, kind=None):
+        """Every test on the usual LUN, or on one of another kind those that pass on the usual."""
+        names = [n for n in self.names if not self.options.only or self.options.only in n]
+        if kind:
+            names = [n for n in names if self.reasons.get(n, IN_PART).startswith(IN_PART)]
+        names.sort(key=lambda name: name in LONG)  # reported last, so that nobody waits for them
+        outcomes = []
+        for name in names:
+            pool = self.sleepers if name in LONG else self.workers
+            if self.options.url:
+                outcomes.append((name, pool.submit(run_cu, name, self.options.url)))
             else:
-                tap.not_ok(short, why)
+                outcomes.append((name, pool.submit(run_one, name, kind)))
+        self.kinds.append((kind, outcomes))
+
+    def report(self, tap):
+        for gone in sorted(set(self.reasons) - set(self.names)):
+            tap.not_ok(f"expected.txt names {gone}", "there is no such test")
+        for kind, outcomes in self.kinds:
+            for name, outcome in outcomes:
+                if kind:
+                    report_kind(tap, f"{kind}: {name[len(FAMILY):]}", *outcome.result())
+                else:
+                    report(tap, name, *outcome.result(), self.reasons)
+
+
+def report_kind(tap, short, result, why):
+    if result == "pass":
+        tap.ok(short)
+    elif result == "skip":
+        tap.note(f"{short} does not apply: {why.splitlines()[0]}")
+    else:
+        tap.not_ok(short, why)
 
 
 def main():
@@ -251,18 +266,19 @@ def main():
         print("\n".join(all_tests()))
         return 0
     tap = tapout.Tap()
+    race = Race(options)
     if options.kind:
-        run_kind(tap, options.kind, options)
-        return tap.done()
-    if options.suite != "clients":
-        run_family(tap, options)
+        race.begin(options.kind)
+    elif options.suite != "clients":
+        race.begin()
         if not options.url:
-            run_kind(tap, "4k", options)
-    if options.suite != "cu" and not options.url:
+            race.begin("4k")
+    if options.suite != "cu" and not options.url and not options.kind:
         clients.run(tap, options.only)
         clients_auth.run(tap, options.only)
         clients_isns.run(tap, options.only)
         clients_libvirt.run(tap, options.only)
+    race.report(tap)
     return tap.done()
 
 
