@@ -153,19 +153,27 @@ static void key_make(uint8_t *key, unsigned seed)
 		key[i] = key_byte(seed, i);
 }
 
+/* Whether a quarter of the key is here. */
+static bool key_is(const uint8_t *bytes, unsigned seed, unsigned quarter)
+{
+	unsigned i = 0;
+
+	while (i < 16 && bytes[i] == key_byte(seed, quarter + i))
+		i++;
+	return i == 16;
+}
+
 /* Places in `len` bytes where a quarter of the key begins. */
 static unsigned key_count(const uint8_t *bytes, size_t len, unsigned seed)
 {
+	const uint8_t *end = len < 16 ? bytes : bytes + len - 15;
 	unsigned found = 0;
 
-	for (size_t at = 0; at + 16 <= len; at++) {
-		for (unsigned quarter = 0; quarter < CRYPTO_XTS_KEY; quarter += 16) {
-			unsigned i = 0;
+	for (unsigned quarter = 0; quarter < CRYPTO_XTS_KEY; quarter += 16) {
+		const uint8_t *p = bytes;
 
-			while (i < 16 && bytes[at + i] == key_byte(seed, quarter + i))
-				i++;
-			found += i == 16;
-		}
+		while ((p = memchr(p, key_byte(seed, quarter), (size_t)(end - p))))
+			found += key_is(p++, seed, quarter);
 	}
 	return found;
 }
