@@ -88,14 +88,43 @@ static void clear_pass(
 			fail_msg("%s", rig->why);
 }
 
+static void run(const char *command)
+{
+	if (system(command)) /* NOLINT(cert-env33-c): names of the test */
+		fail_msg("%s", command);
+}
+
+/* One command for all of them: each takes its time. */
+static void clear_lvm(
+	struct pool_rig *rig, const struct pool_volume *list, size_t count, bool snapshots)
+{
+	own_free char *command = NULL;
+	unsigned found = 0;
+	size_t len;
+	FILE *f = open_memstream(&command, &len);
+
+	assert_non_null(f);
+	fputs("lvremove -y -q >/dev/null", f);
+	for (size_t i = 0; i < count; i++)
+		if (list[i].snapshot == snapshots)
+			found += fprintf(f, " %s/%s", rig->conf.vg, list[i].name) > 0;
+	fclose(f);
+	if (found)
+		run(command);
+}
+
 void pool_rig_clear(struct pool_rig *rig)
 {
 	struct pool_volume *list;
 	size_t count;
 
 	assert_int_equal(pool_list(rig->pool, &list, &count, rig->why, sizeof rig->why), 0);
-	clear_pass(rig, list, count, true);
-	clear_pass(rig, list, count, false);
+	for (int snapshots = 1; snapshots >= 0; snapshots--) {
+		if (rig->conf.vg)
+			clear_lvm(rig, list, count, snapshots);
+		else
+			clear_pass(rig, list, count, snapshots);
+	}
 	free(list);
 }
 
@@ -128,15 +157,17 @@ void pool_rig_foreign(struct pool_rig *rig, const char *name)
 	}
 	command = own_printf("[ -e /dev/%s/%s ] || lvcreate -y -q %s%s -n %s %s >/dev/null", vg,
 		name, thin ? "-V 8m --thinpool " : "-Wy -L 8m", thin ? thin : "", name, vg);
-	if (system(command)) /* NOLINT(cert-env33-c): names of the test */
-		fail_msg("%s", command);
+	run(command);
 }
 
 static int place_open(struct pool_rig *rig, const char *name, int flags)
 {
+	own_free char *node = own_printf("/dev/%s/%s", rig->conf.vg ? rig->conf.vg : "", name);
+	int fd = rig->conf.vg ? open(node, flags | O_CLOEXEC) : -1;
 	struct pool_place place;
-	int fd;
 
+	if (fd >= 0)
+		return fd; /* it is active; LVM is not asked again */
 	if (pool_resolve(rig->pool, name, &place, rig->why, sizeof rig->why))
 		fail_msg("%s", rig->why);
 	fd = open(place.path, flags | O_CLOEXEC);
@@ -208,13 +239,15 @@ static unsigned remains_lvm(const char *vg, bool thin, unsigned listed)
 
 unsigned pool_rig_remains(struct pool_rig *rig)
 {
-	struct pool_info info;
+	struct pool_volume *list;
+	size_t count;
 
-	if (pool_info(rig->pool, &info, rig->why, sizeof rig->why))
+	if (pool_list(rig->pool, &list, &count, rig->why, sizeof rig->why))
 		fail_msg("%s", rig->why);
+	free(list);
 	if (rig->conf.vg)
-		return remains_lvm(rig->conf.vg, rig->conf.thin_pool != NULL, info.volumes);
-	return remains_dir(rig->conf.path, info.volumes);
+		return remains_lvm(rig->conf.vg, rig->conf.thin_pool != NULL, (unsigned)count);
+	return remains_dir(rig->conf.path, (unsigned)count);
 }
 
 static bool same_identity(const struct pool_volume *v, const struct pool_volume *was, size_t count)

@@ -180,16 +180,19 @@ static int child_run(struct pool_rig *rig, const struct verb *verb, const char *
 	int status;
 	pid_t pid;
 
-	pool_rig_close(rig); /* the lock is the child's */
+	if (!rig->conf.vg)
+		pool_rig_close(rig); /* the lock is the child's */
 	fflush(stdout);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		rig->pool = pool_open(&rig->conf, WHY);
+		if (!rig->pool)
+			rig->pool = pool_open(&rig->conf, WHY);
 		fault_arm(fault);
 		_exit(!rig->pool || verb->run(rig) ? 1 : 0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
+	pool_rig_close(rig);
 	pool_rig_open(rig);
 	return status;
 }
@@ -206,19 +209,29 @@ static unsigned remains_at_last(struct pool_rig *rig, unsigned foreign)
 	return n;
 }
 
-static void check(
-	struct pool_rig *rig, const struct scene *s, const struct verb *verb, const char *fault)
+static bool is_before(struct pool_rig *rig, const struct scene *s)
 {
 	own_free char *now = pool_rig_describe(rig, s->was, s->count);
-	bool foreign = (verb->there & FOREIGN) && !strcmp(now, s->before);
+
+	return !strcmp(now, s->before);
+}
+
+/* It is what it was, or what it is to be; whether it is what it was. */
+static bool check(
+	struct pool_rig *rig, const struct scene *s, const struct verb *verb, const char *fault)
+{
+	own_free char *now = NULL;
+	bool foreign = (verb->there & FOREIGN) && is_before(rig, s);
 
 	if (remains_at_last(rig, foreign))
 		fail_msg("%s, %s: something half made or half deleted is left", verb->name, fault);
-	free(now);
 	now = pool_rig_describe(rig, s->was, s->count);
-	if (strcmp(now, s->before) != 0 && strcmp(now, s->after) != 0)
+	if (!strcmp(now, s->before))
+		return true;
+	if (strcmp(now, s->after) != 0)
 		fail_msg("%s, %s:\n%sis neither before:\n%snor after:\n%s", verb->name, fault, now,
 			s->before, s->after);
+	return false;
 }
 
 /* Whether a verb looks at what a fault point says. Where it is over, it only may die there; then
@@ -229,54 +242,52 @@ static bool may_fail(enum fault_id id)
 	       id == FAULT_pool_quiesced;
 }
 
-static bool is_before(struct pool_rig *rig, const struct scene *s)
-{
-	own_free char *now = pool_rig_describe(rig, s->was, s->count);
-
-	return !strcmp(now, s->before);
-}
-
-static void one_death(
-	struct pool_rig *rig, const struct verb *verb, enum fault_id id, struct scene *s)
+static bool one_death(
+	struct pool_rig *rig, const struct verb *verb, enum fault_id id, const struct scene *s)
 {
 	int status = child_run(rig, verb, fault_name(id));
 
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		fail_msg("%s: did not die at %s", verb->name, fault_name(id));
-	check(rig, s, verb, fault_name(id));
+	return check(rig, s, verb, fault_name(id));
 }
 
 /* What failed has been undone by the verb itself. */
-static void one_failure(
-	struct pool_rig *rig, const struct verb *verb, enum fault_id id, struct scene *s)
+static bool one_failure(
+	struct pool_rig *rig, const struct verb *verb, enum fault_id id, const struct scene *s)
 {
 	own_free char *fails = own_printf("%s=fail", fault_name(id));
+	bool before;
 	int err;
 
 	assert_int_equal(fault_arm(fails), 0);
 	err = verb->run(rig);
 	fault_arm(NULL);
-	check(rig, s, verb, fails);
-	if (err && !is_before(rig, s))
+	before = check(rig, s, verb, fails);
+	if (err && !before)
 		fail_msg("%s, %s: not undone", verb->name, fails);
+	return before;
 }
 
-static void one_fault(
-	struct pool_rig *rig, const struct verb *verb, enum fault_id id, struct scene *s)
+/* `before`: the scene stands. Returns whether it stands still. */
+static bool one_fault(struct pool_rig *rig, const struct verb *verb, enum fault_id id,
+	struct scene *s, bool before)
 {
-	scene_make(rig, verb, s);
-	one_death(rig, verb, id, s);
-	if (!may_fail(id))
-		return;
-	if (!is_before(rig, s))
+	if (!before)
 		scene_make(rig, verb, s);
-	one_failure(rig, verb, id, s);
+	before = one_death(rig, verb, id, s);
+	if (!may_fail(id))
+		return before;
+	if (!before)
+		scene_make(rig, verb, s);
+	return one_failure(rig, verb, id, s);
 }
 
 static void verb_test(struct pool_rig *rig, const struct verb *verb)
 {
 	unsigned visits[FAULT_COUNT];
 	struct scene s = { 0 };
+	bool before = false;
 
 	if ((rig->caps & verb->needs) != verb->needs)
 		skip();
@@ -290,7 +301,7 @@ static void verb_test(struct pool_rig *rig, const struct verb *verb)
 	assert_string_not_equal(s.before, s.after);
 	for (int i = 0; i < FAULT_COUNT; i++)
 		if (visits[i])
-			one_fault(rig, verb, (enum fault_id)i, &s);
+			before = one_fault(rig, verb, (enum fault_id)i, &s, before);
 	scene_free(&s);
 }
 
