@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a table of jobs, two at a time, prints one line a job and sums up their tests.
+"""Runs a table of jobs, several at a time, prints one line a job and sums up their tests.
 
-A job is a line of five fields, separated by tabs: name, kind, after, limit in seconds, command.
+A job is a line of six fields, separated by tabs: name, kind, load, after, limit in seconds, command.
 The kind says how its tests are counted: "tap" (TAP on stdout), "automake" (the summary of make
-check), "exit" (the exit status is the one test). "after" names jobs, separated by commas, that
-must have succeeded before; with a "~" in front it is enough that they are over. "-" is nothing.
+check), "exit" (the exit status is the one test). The load is "full" for a job that keeps a processor
+busy, or "light" for one that waits most of the time; each has so many places of its own. "after"
+names jobs, separated by commas, that must have succeeded before; with a "~" in front it is enough
+that they are over. "-" is nothing. Of the jobs that may run, the first of the table is the next.
 
 A job whose forerunner failed is not run and counts as one failure, and so does a job that
 exceeds its limit. The last line printed is "N passed, N failed, N skipped".
@@ -23,15 +25,19 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tapcount  # noqa: E402
 
 COUNTERS = {"tap": tapcount.Counter, "automake": tapcount.AutomakeCounter, "exit": tapcount.ExitCounter}
+LOADS = ("full", "light")
 SHOW_TAIL = 60
 SHOW_FAILURES = 25
 
 
 class Job:
     def __init__(self, line):
-        name, kind, after, limit, command = line.rstrip("\n").split("\t", 4)
+        name, kind, load, after, limit, command = line.rstrip("\n").split("\t", 5)
         self.name = name
         self.kind = kind
+        self.load = load
+        if kind not in COUNTERS or load not in LOADS:
+            raise ValueError(f"{name}: no kind is called {kind}, or no load {load}")
         self.needs = [a for a in after.split(",") if a != "-"]
         self.limit = float(limit)
         self.command = command
@@ -84,10 +90,10 @@ class Job:
 
 
 class Runner:
-    def __init__(self, jobs, width, log_dir, out=sys.stdout):
+    def __init__(self, jobs, places, log_dir, out=sys.stdout):
         self.jobs = jobs
         self.by_name = {job.name: job for job in jobs}
-        self.width = width
+        self.places = places  # load: how many jobs of it at a time
         self.log_dir = log_dir
         self.out = out
         self.change = threading.Condition()
@@ -112,10 +118,11 @@ class Runner:
                 return other.name
         return "yes"
 
-    def next_job(self):
-        """Takes the first job that may run; None when all are taken. Called with the lock."""
+    def next_job(self, load):
+        """Takes the first job of a load that may run; None when all are taken. Called with the
+        lock."""
         while True:
-            waiting = [job for job in self.jobs if job.state == "waiting"]
+            waiting = [job for job in self.jobs if job.state == "waiting" and job.load == load]
             if not waiting:
                 return None
             for job in waiting:
@@ -135,10 +142,10 @@ class Runner:
         self.report(job)
         self.change.notify_all()
 
-    def work(self):
+    def work(self, load):
         while True:
             with self.change:
-                job = self.next_job()
+                job = self.next_job(load)
             if job is None:
                 return
             try:
@@ -181,7 +188,8 @@ class Runner:
     def run(self):
         """Runs everything; returns the exit status."""
         os.makedirs(self.log_dir, exist_ok=True)
-        threads = [threading.Thread(target=self.work, daemon=True) for _ in range(self.width)]
+        threads = [threading.Thread(target=self.work, args=[load], daemon=True)
+                   for load, places in self.places.items() for _ in range(places)]
         for thread in threads:
             thread.start()
         try:
@@ -227,12 +235,14 @@ def main():
     parser = argparse.ArgumentParser(description="run a table of jobs and sum up their tests")
     parser.add_argument("table", type=argparse.FileType("r"))
     parser.add_argument("names", nargs="*", help="run only jobs whose name begins so")
-    parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
+    parser.add_argument("--jobs", type=int, default=2, help="how many full ones at a time (2)")
+    parser.add_argument("--light", type=int, default=2, help="and how many light ones (2)")
     parser.add_argument("--logs", default="build/check", help="where their output is kept")
     args = parser.parse_args()
     jobs = [Job(line) for line in args.table if line.strip() and not line.startswith("#")]
     jobs = select(jobs, args.names)
-    return Runner(jobs, args.jobs, args.logs).run()
+    places = {"full": max(args.jobs, 1), "light": max(args.light, 1)}
+    return Runner(jobs, places, args.logs).run()
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def run_table(*lines, width=2, names=()):
     out = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="kura-runner.") as logs:
         jobs = runner.select([runner.Job(line) for line in lines], names)
-        status = runner.Runner(jobs, width, logs, out).run()
+        status = runner.Runner(jobs, {"full": width, "light": 1}, logs, out).run()
     return status, out.getvalue()
 
 
@@ -71,27 +71,28 @@ def last(printed):
 
 
 def jobs(tap):
-    status, text = run_table("a\ttap\t-\t10\tprintf 'ok 1\\nok 2\\n1..2\\n'",
-                             "b\texit\t-\t10\ttrue", "c\texit\t-\t10\texit 77")
+    status, text = run_table("a\ttap\tfull\t-\t10\tprintf 'ok 1\\nok 2\\n1..2\\n'",
+                             "b\texit\tfull\t-\t10\ttrue", "c\texit\tfull\t-\t10\texit 77")
     tap.check(status == 0 and last(text) == "3 passed, 0 failed, 1 skipped", "sums up", text)
 
-    status, text = run_table("a\ttap\t-\t10\tprintf 'not ok 1 - it\\n# because\\n1..1\\n'; exit 1")
+    status, text = run_table("a\ttap\tfull\t-\t10\t"
+                             "printf 'not ok 1 - it\\n# because\\n1..1\\n'; exit 1")
     tap.check(status == 1 and "# because" in text, "shows what failed and why", text)
 
-    status, text = run_table("a\texit\t-\t10\techo some words; false")
+    status, text = run_table("a\texit\tfull\t-\t10\techo some words; false")
     tap.check(status == 1 and "some words" in text, "shows the output of a command", text)
 
-    status, text = run_table("a\texit\t-\t10\texit 77")
+    status, text = run_table("a\texit\tfull\t-\t10\texit 77")
     tap.check(status == 1 and last(text) == "0 passed, 0 failed, 1 skipped",
               "nothing passed is not good", text)
 
-    status, text = run_table("a\texit\t-\t10\tfalse", "b\texit\ta\t10\ttrue",
-                             "c\texit\tb\t10\ttrue", "d\texit\t~a\t10\ttrue")
+    status, text = run_table("a\texit\tfull\t-\t10\tfalse", "b\texit\tfull\ta\t10\ttrue",
+                             "c\texit\tfull\tb\t10\ttrue", "d\texit\tfull\t~a\t10\ttrue")
     tap.check(last(text) == "1 passed, 3 failed, 0 skipped" and
               "not run, because a failed" in text, "what builds on a failure is not run", text)
 
-    status, text = run_table("a\texit\t-\t10\tsleep 0.3", "b\texit\ta\t10\ttrue",
-                             "c\texit\t-\t10\tfalse", names=["b"])
+    status, text = run_table("a\texit\tfull\t-\t10\tsleep 0.3", "b\texit\tfull\ta\t10\ttrue",
+                             "c\texit\tfull\t-\t10\tfalse", names=["b"])
     tap.check(last(text) == "2 passed, 0 failed, 0 skipped",
               "a chosen job brings along what it needs", text)
 
@@ -100,7 +101,7 @@ def trouble(tap):
     """A runner that cannot even begin a job, here for want of a place for its log, says so."""
     out = io.StringIO()
     with tempfile.TemporaryDirectory(prefix="kura-runner.") as logs:
-        one = runner.Runner([runner.Job("a\texit\t-\t10\ttrue")], 1, logs, out)
+        one = runner.Runner([runner.Job("a\texit\tfull\t-\t10\ttrue")], {"full": 1}, logs, out)
         one.log_path = lambda job: os.path.join(logs, "gone", "a.log")
         status = one.run()
     text = out.getvalue()
@@ -110,18 +111,26 @@ def trouble(tap):
 
 def limits(tap):
     start = time.monotonic()
-    status, text = run_table("a\ttap\t-\t0.5\techo ok 1; (sleep 60 & sleep 60); echo 1..1")
+    status, text = run_table("a\ttap\tfull\t-\t0.5\techo ok 1; (sleep 60 & sleep 60); echo 1..1")
     took = time.monotonic() - start
     tap.check(status == 1 and "stopped at its limit" in text and took < 10,
               "a job and its children end at the limit", f"{took:.1f} s\n{text}")
 
-    start = time.monotonic()
-    run_table("a\texit\t-\t9\tsleep 0.6", "b\texit\t-\t9\tsleep 0.6")
-    both = time.monotonic() - start
-    start = time.monotonic()
-    run_table("a\texit\t-\t9\tsleep 0.6", "b\texit\t-\t9\tsleep 0.6", width=1)
-    single = time.monotonic() - start
-    tap.check(both < 1.15 <= single, "two jobs at a time, or one", f"{both:.2f} {single:.2f}")
+
+def places(tap):
+    with tempfile.TemporaryDirectory(prefix="kura-runner.") as d:
+        # each waits until the other has begun
+        meet = "touch {0}/{1}; while [ ! -e {0}/{2} ]; do sleep 0.02; done"
+        a, b = meet.format(d, "a", "b"), meet.format(d, "b", "a")
+        status, text = run_table(f"a\texit\tfull\t-\t20\t{a}", f"b\texit\tfull\t-\t20\t{b}")
+        tap.check(status == 0, "two jobs at a time", text)
+        c, e = meet.format(d, "c", "e"), meet.format(d, "e", "c")
+        status, text = run_table(f"a\texit\tfull\t-\t20\t{c}", f"b\texit\tlight\t-\t20\t{e}",
+                                 width=1)
+        tap.check(status == 0, "a light job beside a full one", text)
+        status, text = run_table(f"a\texit\tfull\t-\t20\ttouch {d}/x; sleep 0.3; rm {d}/x",
+                                 f"b\texit\tfull\t-\t20\t[ ! -e {d}/x ]", width=1)
+        tap.check(status == 0, "or one of a load", text)
 
 
 def main():
@@ -131,6 +140,7 @@ def main():
     jobs(tap)
     trouble(tap)
     limits(tap)
+    places(tap)
     return tap.done()
 
 
