@@ -412,9 +412,12 @@ static int dir_adopt(struct pool *pool, const char *name, const struct meta_reco
 	err = meta_record_write(beside, record);
 	if (!err)
 		err = move(pool, half.text, e.text);
+	if (!err && (err = dir_sync(pool)))
+		(void)drop(pool, e.text);
 	if (!err)
-		err = dir_sync(pool);
-	return err ? dir_refuse(pool, name, "write its record", err, why) : 0;
+		return 0;
+	(void)drop(pool, half.text);
+	return dir_refuse(pool, name, "write its record", err, why);
 }
 
 /* ---- deleting ---- */
