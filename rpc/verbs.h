@@ -108,7 +108,8 @@ bool rpc_arg_is_list(const struct rpc_arg *arg);
 
 /* ---- values ---- */
 
-#define RPC_WHY_LEN 512
+#define RPC_WHY_LEN     512
+#define RPC_REQUEST_MAX (64u << 10) /* bytes of one request */
 
 /*
  * A value from a command line in its JSON form: sizes with K, M, G, T, P as powers of 1024. Returns

@@ -215,29 +215,49 @@ static void *farewell_run(void *arg)
 	return NULL;
 }
 
-/* Returns as wait_for; what is not over goes on, until the process ends. Takes `ctl`. */
-static int end_control(struct ctl *ctl, struct server *srv, int signals, uint64_t end_ms)
+/* Begins it; NULL: there is no thread for it, and it is over. Takes `ctl`. */
+static struct farewell *farewell_begin(struct ctl *ctl, struct server *srv)
 {
 	struct farewell *f = own_calloc(1, sizeof *f);
-	int err;
 
 	f->ctl = ctl;
 	f->srv = srv;
 	f->over_fd = eventfd(0, EFD_CLOEXEC);
-	if (f->over_fd < 0 || pthread_create(&f->thread, NULL, farewell_run, f)) {
-		own_close_fd(&f->over_fd);
-		free(f);
-		ctl_stop(ctl);
-		scrape_end(srv);
-		return 0;
-	}
-	err = wait_for(f->over_fd, signals, end_ms);
-	if (err)
-		return err;
-	pthread_join(f->thread, NULL);
-	close(f->over_fd);
+	if (f->over_fd >= 0 && !pthread_create(&f->thread, NULL, farewell_run, f))
+		return f;
+	own_close_fd(&f->over_fd);
 	free(f);
+	ctl_stop(ctl);
+	scrape_end(srv);
+	return NULL;
+}
+
+/* Returns as wait_for. What is not over goes on, until the process ends; what is, is freed. */
+static int farewell_wait(struct farewell **f, int signals, uint64_t end_ms)
+{
+	int err = *f ? wait_for((*f)->over_fd, signals, end_ms) : 0;
+
+	if (err || !*f)
+		return err;
+	pthread_join((*f)->thread, NULL);
+	close((*f)->over_fd);
+	free(own_take(*f));
 	return 0;
+}
+
+static int end_loops(struct server *srv, int signals, uint64_t end_ms)
+{
+	uint64_t now = now_ms(), ms = end_ms > now + STOP_MS ? end_ms - now : STOP_MS;
+
+	if (!server_stop(srv, (unsigned)ms))
+		return -ETIMEDOUT;
+	return wait_for(server_over_fd(srv), signals, now + ms);
+}
+
+static void tell_early(const char *what, int err)
+{
+	log_error(
+		what, "reason=\"%s\"", err == -EINTR ? "a second signal" : "stop_seconds are over");
 }
 
 /* 0, or why it is not what a clean stop is: then the process has to end as it is, without freeing
@@ -246,20 +266,20 @@ static int stop(struct server *srv, struct ctl *ctl, int signals)
 {
 	unsigned seconds = server_stop_seconds(srv);
 	uint64_t ms = seconds ? seconds * 1000ull : STOP_MS, end_ms = now_ms() + ms;
+	struct farewell *f;
 	int verbs, err = 0;
 
 	notify_stopping(seconds);
-	verbs = end_control(ctl, srv, signals, end_ms - ms / 2);
-	if (verbs)
-		log_error("kurad ends in the middle of a verb", "reason=\"%s\"",
-			verbs == -EINTR ? "a second signal" : "it does not end");
+	f = farewell_begin(ctl, srv);
+	verbs = farewell_wait(&f, signals, end_ms - ms / 2);
 	if (verbs != -EINTR)
-		err = server_stop(srv, (unsigned)ms / 2)
-			      ? wait_for(server_over_fd(srv), signals, end_ms)
-			      : -ETIMEDOUT;
+		err = end_loops(srv, signals, end_ms);
+	if (verbs == -ETIMEDOUT && err != -EINTR)
+		verbs = farewell_wait(&f, signals, end_ms);
+	if (verbs)
+		tell_early("kurad ends in the middle of a verb", verbs);
 	if (err)
-		log_error("kurad ends before everything was closed", "reason=\"%s\"",
-			err == -EINTR ? "a second signal" : "stop_seconds are over");
+		tell_early("kurad ends before everything was closed", err);
 	return err ? err : verbs;
 }
 

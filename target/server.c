@@ -402,14 +402,18 @@ static void stop_begins(struct loop_post *post)
 
 bool server_stop(struct server *srv, unsigned ms)
 {
-	struct timespec until;
+	struct timespec begin, end, until;
+	unsigned seconds = (ms + 999) / 1000, waited;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000 + 1;
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	until = begin;
+	until.tv_sec += ms / 2000 + 1;
 	leave_isns(srv);
 	if (pthread_mutex_clocklock(&srv->applying, CLOCK_MONOTONIC, &until)) /* for ever */
 		return false;
-	srv->stop_seconds = srv->cfg->stop_seconds;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	waited = (unsigned)(end.tv_sec - begin.tv_sec);
+	srv->stop_seconds = seconds > waited ? seconds - waited : 0;
 	srv->stop.run = stop_begins;
 	loop_post(srv->loops[0], &srv->stop);
 	return true;

@@ -41,9 +41,9 @@ int server_over_fd(const struct server *srv);
 /* Whether every loop has ended. */
 bool server_is_over(const struct server *srv);
 
-/* Begins the clean stop that ends all loops; once. Waits for a change that is under way, at most
- * `ms`: false, it does not end, and nothing has begun. Does not wait for the loops: see
- * server_over_fd. */
+/* Begins the clean stop that ends all loops, which is to take `ms` altogether; once. Waits for a
+ * change that is under way, at most half of that: false, it does not end, and nothing has begun.
+ * Does not wait for the loops: see server_over_fd. */
 bool server_stop(struct server *srv, unsigned ms);
 
 /* Frees everything; never started, or over. NULL is fine. Takes it; blocks. */

@@ -150,6 +150,14 @@ void client_call(struct client *c, const struct rpc_verb *verb, const struct jva
 	char why[200];
 
 	*reply = (struct reply){ .exit = RPC_DONE };
+	if (strlen(text) > RPC_REQUEST_MAX) {
+		reply->exit = RPC_USAGE;
+		reply->why =
+			own_printf("\"%s\": all of it has %zu bytes, and kurad takes %u at once; "
+				   "say it in several",
+				verb->words, strlen(text), RPC_REQUEST_MAX);
+		return;
+	}
 	/* Who is turned away at the door is told why, and sees the end of the connection. */
 	(void)line_send(c->fd, text, strlen(text));
 	line = receive_line(c);

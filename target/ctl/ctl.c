@@ -79,19 +79,19 @@ static bool client_serve(struct client *c, char *in, size_t *have)
 		*have -= len + 1;
 		memmove(in, end + 1, *have);
 	}
-	return *have < CTL_REQUEST_MAX;
+	return *have < RPC_REQUEST_MAX;
 }
 
 static void *client_run(void *arg)
 {
 	struct client *c = arg;
-	char *in own_free = own_calloc(1, CTL_REQUEST_MAX);
+	char *in own_free = own_calloc(1, RPC_REQUEST_MAX);
 	size_t have = 0;
 	ssize_t n;
 
 	pthread_setname_np(pthread_self(), "kura-client");
 	do {
-		n = recv(c->fd, in + have, CTL_REQUEST_MAX - have, 0);
+		n = recv(c->fd, in + have, RPC_REQUEST_MAX - have, 0);
 		have += n > 0 ? (size_t)n : 0;
 	} while ((n > 0 && client_serve(c, in, &have)) || (n < 0 && errno == EINTR));
 	pthread_mutex_lock(&c->ctl->lock);

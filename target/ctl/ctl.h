@@ -12,8 +12,7 @@
 
 #include "target/ctl/call.h"
 
-#define CTL_REQUEST_MAX  (64u << 10) /* bytes of one request */
-#define CTL_CLIENTS_MAX  32u         /* connections at once */
+#define CTL_CLIENTS_MAX  32u /* connections at once */
 #define CTL_LOOKERS_MAX  24u /* of them, of those who may only look: no dashboard keeps root out */
 #define CTL_SEND_SECONDS 10u /* who does not read an answer for so long is closed */
 

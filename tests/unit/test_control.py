@@ -357,12 +357,38 @@ def stuck(tools, *verb):
         k.cleanup()
 
 
+def test_late():
+    """A verb that ends later than the connections, but in time: the stop is a clean one."""
+    k = kurad.Kurad(kurad.one_target(TARGET, VOLUMES, stop_seconds=int(4 * SLOW)))
+    os.mkdir(k.path("bin"))
+    with open(k.path("bin/qemu-img"), "w", encoding="ascii") as f:
+        f.write(f"#!/bin/sh\n: >'{k.path('stuck')}'\n"
+                f"while kill -0 $PPID && ! [ -e '{k.path('go')}' ]; do sleep 0.1; done\n")
+    os.chmod(k.path("bin/qemu-img"), 0o755)
+    with open(k.path("image"), "wb") as f:
+        f.truncate(1 << 20)
+    k.env["PATH"] = k.path("bin") + ":" + k.env["PATH"]
+    with k:
+        kura = tool.Tool(k)
+        kura("pool add p --kind dir --path " + k.path("pool"))
+        kura(f"volume import i --pool p --file {k.path('image')} --detach")
+        appears(k.path("stuck"))
+        k.terminate()
+        end = time.monotonic() + 30 * SLOW
+        while "every connection is closed" not in k.log() and time.monotonic() < end:
+            time.sleep(0.02)
+        open(k.path("go"), "wb").close()
+        code = k.process.wait(30 * SLOW)
+        tap.check(code == 0 and "in the middle" not in k.log(), "what ends late ends well",
+                  f"{code}\n{k.log_tail()}")
+
+
 def test_stuck():
     stuck(("qemu-img",), "volume import", "i", "--pool", "p", "--file", "@/image")
     stuck(("lvm", "lvs", "vgs", "pvs"), "pool add", "l", "--kind", "lvm", "--vg", "none")
 
 
 signal.alarm(int(180 * SLOW))
-for test in (test_types, test_odd, test_many, test_users, test_others_socket, test_stuck):
+for test in (test_types, test_odd, test_many, test_users, test_others_socket, test_late, test_stuck):
     test()
 sys.exit(tap.done())

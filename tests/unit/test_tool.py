@@ -237,6 +237,10 @@ def test_refusals():
         for name, line, code, text in REFUSED:
             done = kura(line)
             tap.check(done.code == code and text in done.err and not done.out, name, str(done))
+        names = [w for i in range(400) for w in ("--initiator", f"iqn.2026-11.x:{'i' * 180}{i}")]
+        done = kura.run("host", "create", "h", *names)
+        tap.check(done.code == 2 and "say it in several" in done.err, "more than kurad takes at once",
+                  str(done)[:300])
         done = kura("-- job list")
         tap.check(done.code == 0 and done.out.startswith("JOB"), "-- before the verb", str(done))
         done = kura("volume clone m n --detach")
