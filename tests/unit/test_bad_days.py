@@ -300,6 +300,7 @@ def test_comes_again():
     try:
         a, other = log_in(daemon, 1, 3), log_in(daemon, 9, 3)
         a.start(write10(0, BLOCKS), write=bytes(PIECE))
+        a.command(bytes(6))  # behind it, so that the volume has it
         again = comes_again(daemon, 1, 3)
         tap.ok("the same port logs in again while a write hangs")
         tap.check(not_ready(again.command(bytes(6))) and not_ready(read(again, 9))
@@ -333,6 +334,7 @@ def test_comes_back():
     with kurad.Kurad(config(slow, volume("well"))) as daemon:
         a = log_in(daemon, 1, 2)
         a.start(write10(0, BLOCKS), write=b"\x11" * PIECE)
+        a.command(bytes(6))
         again = comes_again(daemon, 1, 2)
         answers = [read(again, 0)]
         while not_ready(answers[-1]):
