@@ -241,8 +241,10 @@ static struct scsi_map *map_copy(struct scsi_change *c, struct scsi_target *targ
 	c->target = target;
 	c->old = target->map;
 	map = own_calloc(1, sizeof *map);
-	*map = *c->old;
-	map->refs = 1;
+	map->refs = 1; /* the other's change meanwhile */
+	map->count = c->old->count;
+	memcpy(map->slot, c->old->slot, sizeof map->slot);
+	memcpy(map->entry, c->old->entry, sizeof map->entry);
 	return map;
 }
 
