@@ -163,7 +163,7 @@ def test_many():
 NOBODY, KURA_GID, MONITOR_GID = 65534, 61001, 61002
 
 
-def one_call(path, method):
+def one_call(path, method, params=None):
     """What a call of one who may not be let in comes to: a line, or None when the socket is shut."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(20 * SLOW)
@@ -172,7 +172,7 @@ def one_call(path, method):
         except PermissionError:
             return None
         with contextlib.suppress(BrokenPipeError):
-            s.sendall((json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}) + "\n").encode())
+            s.sendall(request(method, params or {}).encode())
         with s.makefile("rb") as f:
             return f.readline()
 
@@ -205,8 +205,9 @@ def monitors(k, count):
     return served, root
 
 
-def as_user(k, method, groups=()):
-    """Exit status of a call by a user that is nobody in particular; 0: done, None: shut out."""
+def as_user(k, method, groups=(), params=None, said=None):
+    """Exit status of a call by a user that is nobody in particular; 0: done, None: shut out. What it
+    was told goes to `said`."""
     here, there = os.pipe()
     pid = os.fork()
     if not pid:
@@ -214,7 +215,7 @@ def as_user(k, method, groups=()):
             os.setgroups(list(groups))
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
-            os.write(there, one_call(k.path("control"), method) or b"")
+            os.write(there, one_call(k.path("control"), method, params) or b"")
         finally:
             os._exit(0)
     os.close(there)
@@ -224,14 +225,49 @@ def as_user(k, method, groups=()):
     if not line:
         return None
     answer = json.loads(line)
+    if said is not None:
+        said.append(line.decode())
     return 0 if "result" in answer else exit_of(answer)
+
+
+SECRETS = ("open sesame, target", "open sesame, host", "open sesame, discovery")
+
+
+def secretive():
+    """Everything that may have a secret has one."""
+    auth = [{"user": f"user{i}", "secret": s} for i, s in enumerate(SECRETS)]
+    return kurad.config(VOLUMES, [{"name": TARGET, "auth": auth[0], "luns": [{"lun": 0, "volume": "a"}],
+                                   "access": [{"host": "h"}]}],
+                        hosts=[{"name": "h", "auth": auth[1], "initiators": [{"name": "*"}]}],
+                        discovery_auth=auth[2], log_level="debug")
+
+
+def every_verb(k):
+    """A monitor, and each verb: those that look are answered, the others not, and no secret is told."""
+    values = {"target": TARGET, "host": "h", "volume": "a", "pool": "p", "for": "linux"}
+    rows = {v["verb"]: v["class"] for v in tool.Tool(k).json("verbs")["verbs"]}
+    wrong, said = [], []
+    for verb, row in tool.Tool()("help --schema").json().items():
+        schema = row["params"]
+        params = {name: values.get(name, RIGHT[schema["properties"][name]["type"]])
+                  for name in schema["required"]}
+        for name, words in (("kind", "dir"), ("tasks", "on"), ("file", "/x"), ("size", 4096)):
+            if name in params and type(params[name]) is type(words):
+                params[name] = words
+        code = as_user(k, verb, (MONITOR_GID,), params, said)
+        if (code == 7) == (rows[verb] == "look") or code == 2:
+            wrong.append(f"{verb}: {code} {said[-1]}")
+    tap.check(not wrong and len(said) > 50, "a monitor may look, by every verb, and do nothing else",
+              "\n".join(wrong))
+    told = "".join(said) + k.log() + tool.Tool(k)("export").out
+    tap.check(not any(s in told for s in SECRETS), "no secret is told, nor logged")
 
 
 def test_users():
     if os.geteuid() or not shutil.which("unshare"):
         tap.skip("who may ask", "needs root")
         return
-    config = kurad.one_target(TARGET, VOLUMES)
+    config = secretive()
     with open("/etc/group", encoding="utf-8") as f:
         groups = [g for g in f.read().splitlines() if g.split(":")[0] not in ("kura", "kura-monitor")]
     k = kurad.Kurad(config)
@@ -260,6 +296,8 @@ def test_users():
         tap.check(as_user(k, "drain", (KURA_GID,)) == 0, "the group kura changes")
         tap.check(tool.ask(tool.Tool(k), "status")[1]["state"] == "drained", "really")
         tap.check(f"uid={NOBODY}" in k.log(), "the log says who")
+        as_user(k, "resume", (KURA_GID,))
+        every_verb(k)
         served, root = monitors(k, 40)
         tap.check(served == LOOKERS_MAX and root, "monitors, as many as come, do not keep root out",
                   f"{served} {root}")
