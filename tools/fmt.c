@@ -55,7 +55,8 @@ static char *bytes(uint64_t n)
 	return own_strdup(text);
 }
 
-/* The items of a list, or of one object "key=value", with commas between. */
+/* The items of a list, or of one object "key=value", with commas between; objects of a list with
+ * blanks. */
 static char *joined(const struct jval *v)
 {
 	char *out = own_strdup("");
@@ -64,7 +65,11 @@ static char *joined(const struct jval *v)
 		char *before own_free = out;
 		char *item own_free = fmt_value(RPC_FIELD_TEXT, jval_item(v, i));
 
-		out = own_printf("%s%s%s", before, i ? "," : "", item);
+		out = own_printf("%s%s%s", before,
+			!i                                          ? ""
+			: jval_kind(jval_item(v, i)) == JVAL_OBJECT ? " "
+								    : ",",
+			item);
 	}
 	for (const char *k = jval_next_key(v, NULL); k && jval_kind(v) == JVAL_OBJECT;
 		k = jval_next_key(v, k)) {

@@ -108,6 +108,8 @@ static bool is_worse(const struct jval *result)
 static enum rpc_exit confirm(const struct args *a)
 {
 	const char *question = rpc_verb_question(a->verb);
+	const struct rpc_arg *first = rpc_arg_next(a->verb->id, NULL);
+	const char *object = first ? jval_text(jval_get(a->params, first->name)) : NULL;
 	char answer[8] = "";
 
 	if (!question || a->yes)
@@ -120,7 +122,8 @@ static enum rpc_exit confirm(const struct args *a)
 			a->verb->words, question);
 		return usage(a, why);
 	}
-	fprintf(stderr, "kura %s: %s.\n%s\nGo on? [y/N] ", a->verb->words, a->verb->help, question);
+	fprintf(stderr, "kura %s %s: %s.\n%s\nGo on? [y/N] ", a->verb->words, object ? object : "",
+		a->verb->help, question);
 	if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
 		return RPC_DONE;
 	out_refusal(a->json, RPC_REFUSED, "nothing was done", NULL);

@@ -161,8 +161,8 @@ def test_delete():
         box.refused("and nothing goes that nobody has meant", 2, "Say --yes",
                     "volume delete a --force")
         code, text = tool.on_terminal(box.tool, "volume delete a --force", "n\n")
-        tap.check(code == 1 and "Nothing brings back" in text and "Go on? [y/N]" in text and
-                  "nothing was done" in text, "on a terminal it asks", text)
+        tap.check(code == 1 and "volume delete a:" in text and "Nothing brings back" in text and
+                  "Go on? [y/N]" in text and "nothing was done" in text, "on a terminal it asks", text)
         tap.check(box.must("volume show a")["users"] == [HOST], "no is no")
         box.refused("and is not renamed", 4, target, "volume rename a b")
         box.refused("nor made smaller", 4, target, "volume shrink a 1M --force")
