@@ -223,8 +223,6 @@ def serve(tap, guest):
     tap.note(text.strip().splitlines()[-1] if text.strip() else "")
 
 
-# The faults take minutes for each kind of LVM, and run only when they are named.
-USUAL = "contract", "serve", "story", "thin", "bad"
 PARTS = {"contract": contract, "faults": faults, "serve": serve, "story": pools_story.play,
          "thin": pools_thin.play, "bad": pools_bad.play}
 
@@ -253,7 +251,7 @@ def main():
     tap = tapout.Tap()
     folder = kurad.scratch_folder("kura-vm")
     try:
-        play(tap, folder, sys.argv[1:] or USUAL)
+        play(tap, folder, sys.argv[1:] or PARTS)
     finally:
         for name in os.listdir(folder):
             os.unlink(os.path.join(folder, name))
