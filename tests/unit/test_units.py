@@ -195,11 +195,12 @@ def main():
               "thin": True}
     targets = [{"name": TARGET, "luns": [{"lun": 0, "volume": "disk"}],
                 "initiators": [{"name": "*"}]}]
-    with kurad.Kurad(kurad.config([volume], targets, loops=2)) as daemon:
+    # stop_seconds: sessions of ours are still there at a stop, and log out for nobody
+    with kurad.Kurad(kurad.config([volume], targets, loops=2, stop_seconds=1)) as daemon:
         test_modes(daemon)
         test_sanitize(daemon, crash, "kill -9")
         test_sanitize(daemon, lambda d: d.restart(), "a stop")
-    daemon = kurad.Kurad(kurad.config([keyed(volume)], targets, loops=2))
+    daemon = kurad.Kurad(kurad.config([keyed(volume)], targets, loops=2, stop_seconds=1))
     with open(os.open(daemon.path("disk.key"), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
         f.write(os.urandom(64))
     with daemon:
