@@ -178,7 +178,7 @@ def test_many():
     scratch = kurad.scratch_folder()
     try:
         path = os.path.join(scratch, "saveconfig.json")
-        for count, code in ((2000, 0), (60000, 1)):
+        for count, code in ((2000, 0), (20001, 1)):
             disks = [{"name": "disk", "plugin": "fileio", "dev": f"/srv/{i}/disk"}
                      for i in range(count)]
             with open(path, "w", encoding="ascii") as f:
