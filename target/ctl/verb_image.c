@@ -128,15 +128,37 @@ static bool names_only_its_own(struct ctl_call *call, const char *file, const st
 	return false;
 }
 
+#define INFO_MAX (1u << 20) /* bytes that qemu-img may say of an image */
+
+struct info {
+	struct ctl_job *job;
+	char *text; /* INFO_MAX + 1 bytes; owned */
+	size_t len;
+};
+
+static bool info_told(void *arg, const char *piece, size_t len)
+{
+	struct info *info = arg;
+	size_t room = INFO_MAX - info->len;
+
+	if (len) {
+		memcpy(info->text + info->len, piece, len < room ? len : room);
+		info->len += len < room ? len : room;
+	}
+	return ctl_job_told(info->job, 0, 0);
+}
+
 static bool look(struct ctl_call *call, const char *file, struct image *image)
 {
 	const char *format = format_of(ctl_text(call, "format"));
 	const char *argv[] = { "qemu-img", "info", "--output=json", file, format ? "-f" : NULL,
 		format, NULL };
-	char *out own_free = NULL, *said own_free = NULL;
+	char *out own_free = own_calloc(1, INFO_MAX + 1), *said own_free = NULL;
+	struct info told = { .job = call->job, .text = out };
+	const struct exec_watch watch = { info_told, &told }; /* a file system may hang */
 	char why[128];
-	int status = exec_run(argv, &out, &said);
-	struct jval *info = status ? NULL : jval_parse(out, strlen(out), why, sizeof why);
+	int status = exec_watch(argv, &watch, &said);
+	struct jval *info = status ? NULL : jval_parse(out, told.len, why, sizeof why);
 	const char *found = jval_text(jval_get(info, "format"));
 	bool ok = false;
 
