@@ -88,6 +88,7 @@ static void registry_run_join(struct loop_post *post)
 	struct iscsi_server *srv = s->home->srv;
 	struct session *old = registry_find(srv, s);
 
+	s->record.waits = old;
 	if (!old) {
 		registry_enter(srv, s);
 		return;
@@ -118,6 +119,20 @@ static void registry_run_leave(struct loop_post *post)
 	registry_release(s);
 	/* posts of one loop to another keep their order: a kill arrives before this */
 	s->post.run = registry_answer_leave;
+	loop_post(s->loop, &s->post);
+}
+
+/* The connection that would join has gone: one that waits for a session which does not end would
+ * be there as long, with its connection, and others that come after it. */
+static void registry_run_give_up(struct loop_post *post)
+{
+	struct session *s = container_of(post, struct session, record.part);
+
+	if (!s->record.waits) /* it has joined meanwhile */
+		return;
+	s->record.waits = false;
+	list_del(&s->record.node);
+	s->post.run = registry_answer_join;
 	loop_post(s->loop, &s->post);
 }
 
@@ -173,6 +188,12 @@ void registry_part(struct session *s)
 		return;
 	s->record.parted = true;
 	s->record.part.run = registry_run_part;
+	loop_post(registry_home(s), &s->record.part);
+}
+
+void registry_give_up(struct session *s)
+{
+	s->record.part.run = registry_run_give_up;
 	loop_post(registry_home(s), &s->record.part);
 }
 

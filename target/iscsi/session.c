@@ -376,7 +376,9 @@ void session_lose_conn(struct session *s, struct conn *c, bool tell)
 	}
 	list_del(&s->narrow);
 	session_drop_held(s, NULL);
-	if (s->nexus_open && !ending)
+	if (s->joining)
+		registry_give_up(s);
+	else if (s->nexus_open && !ending)
 		scsi_nexus_close(&s->nexus, session_drained);
 	else
 		session_maybe_leave(s);

@@ -32,8 +32,9 @@ struct session_record {
 	struct list node;      /* in srv->sessions, or in `waiting` of the one that ends first */
 	struct list waiting;   /* sessions that take this one's place, oldest first */
 	struct loop_post kill; /* to the session's loop */
-	struct loop_post part; /* from it: its names are free again */
+	struct loop_post part; /* from it: its names are free again, or nobody waits for them */
 	bool killed;           /* it is on its way */
+	bool waits;            /* in `waiting` of another */
 	bool joined;           /* the session's loop: it was told to the home loop */
 	bool parted;           /* the session's loop: `part` was sent */
 };
@@ -296,6 +297,9 @@ void dataout_release(struct session_task *t);
 void registry_join(struct session *s);
 /* Tells the home loop that another session may have the names of `s`, which ends but cannot yet. */
 void registry_part(struct session *s);
+/* Tells the home loop that nobody waits for `s` to join: session_joined comes soon, whether it has
+ * or not. */
+void registry_give_up(struct session *s);
 /* Asks the home loop to forget `s`; session_left comes on its loop. */
 void registry_leave(struct session *s);
 /* Which session a connection wants to join; fills in `session` or `err`. On the home loop. */

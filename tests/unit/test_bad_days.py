@@ -16,7 +16,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import kurad  # noqa: E402
 import tapout  # noqa: E402
-from initiator import CHECK, GOOD, Initiator, read10, write10  # noqa: E402
+from initiator import CHECK, GOOD, SLOW, Initiator, Lost, read10, write10  # noqa: E402
+from tool import Tool  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:bad"
 INSIDE = "KURA_BAD_DAYS_INSIDE"
@@ -347,6 +348,38 @@ def test_comes_back():
         again.close()
 
 
+def test_waits_in_vain():
+    """A session that does not end, with a sanitize operation that hangs: who wants its place and
+    does not get it leaves nothing."""
+    hangs = volume("hangs", [("delay", "ms=600000 op=write")])
+    daemon = kurad.Kurad(kurad.one_target(TARGET, [hangs], loops=2, login_seconds=1)).start()
+    try:
+        kura = Tool(daemon)
+        a = log_in(daemon, 1, 1)
+        a.start(bytes([0x48, 0x01, 0, 0, 0, 0, 0, 0, 8, 0]), write=bytes([1, 0, 0, 4, 0, 0, 0, 0]))
+        while a.command(bytes(6))[1] != (2, 0x04, 0x1B):  # SANITIZE IN PROGRESS
+            pass
+        time.sleep(0.5 * SLOW)  # until its first write is at the volume
+        for _ in range(3):
+            try:
+                Initiator(daemon.portals[0], TARGET, 1)
+                tap.check(False, "the port is taken")
+            except Lost:
+                pass
+        end = time.monotonic() + 10
+        seen = kura.json("status")
+        while (seen["sessions"], seen["connections"]) != (1, 1) and time.monotonic() < end:
+            time.sleep(0.05)
+            seen = kura.json("status")
+        tap.check((seen["sessions"], seen["connections"]) == (1, 1),
+                  "of those who waited for a session that hangs nothing is left", str(seen))
+    finally:
+        daemon.terminate()
+        daemon.process.wait(60)
+        daemon.process = None
+        daemon.cleanup()
+
+
 def test_rate():
     """No more than the limit says, by the clock that began before the first request."""
     with kurad.Kurad(config(volume("disk", limit={"iops": 400, "burst_ms": 100}))) as daemon:
@@ -435,6 +468,7 @@ def main():
     test_hang()
     test_comes_again()
     test_comes_back()
+    test_waits_in_vain()
     test_rate()
     test_share()
     return tap.done()
