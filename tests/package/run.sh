@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The Debian package: it builds, lintian finds no error, it can be installed in a clean Debian by
-# debootstrap, works there, and leaves when it is purged. As root; prints TAP.
+# debootstrap, works there and in a machine that boots it, and leaves when it is purged. As root;
+# prints TAP. With the word "cluster" two such machines form a Pacemaker cluster as well, which takes
+# minutes and wants a machine that is not busy.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d -t kura-package-test.XXXXXXXX)
@@ -110,9 +112,8 @@ serves() { # kurad of the package, asked by its tool, makes something that lasts
 		kill "$pid" && wait "$pid" && exit $answered'
 }
 
-boots() { # the TAP of a machine with that disk is continued here
+boots() { # script root: the TAP of machines with that disk is continued here
 	local line ended=1
-	detach
 	while IFS= read -r line; do
 		case $line in
 		"ok "* | "not ok "*)
@@ -123,9 +124,19 @@ boots() { # the TAP of a machine with that disk is continued here
 		1..*) ended=0 ;;
 		*) echo "$line" ;;
 		esac
-	done < <(python3 -B "$here/../vm/systemd.py" "$root" 2>"$work/log")
-	attach
+	done < <(python3 -B "$here/../vm/$1" "$2" 2>"$work/log")
 	[ $ended = 0 ] || result 1 "the machine's test ends"
+}
+
+clusters() { # with what else the guide wants on a node
+	try "so do Pacemaker and its agents" inside apt-get install -q -y --no-install-recommends \
+		pacemaker corosync crmsh resource-agents iproute2 iputils-arping kmod procps psmisc \
+		python3-minimal
+	detach
+	cp -a "$root" "$work/node" # a root of their own: this one is looked at again
+	boots cluster.py "$work/node"
+	rm -rf "$work/node"
+	attach
 }
 
 upgrade() { # to the same with a higher number
@@ -168,7 +179,10 @@ try "the package installs" install_it
 try "its groups are there" inside getent group kura kura-monitor
 try "so do systemd, udev, LVM and clients" inside apt-get install -q -y --no-install-recommends \
 	systemd-sysv udev lvm2 thin-provisioning-tools qemu-utils libiscsi-bin
-boots
+detach
+boots systemd.py "$root"
+attach
+[ "${1:-}" != cluster ] || clusters
 try "its configuration has no mistake" inside kurad --check
 # shellcheck disable=SC2016 # the inner shell expands
 try "and is its owner's alone" inside sh -c '[ "$(stat -c %a /etc/kura/kura.conf)" = 600 ]'

@@ -3,6 +3,7 @@
 EXTRA_DIST += \
 	tests/vm/changes.py \
 	tests/vm/chap.py \
+	tests/vm/cluster.py \
 	tests/vm/debian.py \
 	tests/vm/fence.py \
 	tests/vm/forward.py \
