@@ -149,7 +149,8 @@ static void rx_whole(struct conn *c, const uint8_t *data)
 	if (t && (pdu->bhs.opcode & PDU_OPCODE_MASK) == PDU_SCSI_CMD) {
 		struct session *s = c->session;
 
-		if (session_overtaken(s, t, pdu)) {
+		/* without data it has just begun, and nothing came between on one connection */
+		if ((len || s->conn_count > 1) && session_overtaken(s, t, pdu)) {
 			session_replay(s);
 			return;
 		}
