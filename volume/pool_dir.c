@@ -480,9 +480,9 @@ static int dir_hide(
 static int dir_erase(struct pool *pool, const char *name, const struct pool_why *why)
 {
 	struct entry gone = entry_of("gone", name), wipe = entry_of("wipe", name);
-	int err = drop(pool, gone.text), more = drop(pool, wipe.text);
+	/* an earlier volume of that name may wait for its wiping still, which is promised */
+	int err = drop(pool, there(pool, gone.text) ? gone.text : wipe.text);
 
-	err = err ? err : more;
 	if (!err)
 		err = dir_sync(pool);
 	return err ? dir_refuse(pool, name, "be removed", err, why) : 0;
@@ -599,6 +599,7 @@ static int dir_revert(struct pool *pool, const struct pool_volume *v,
 /* ---- what an earlier process left ---- */
 
 struct recovery {
+	bool moves;     /* renamings are settled now; or all else */
 	int err;        /* the first */
 	unsigned found; /* entries */
 };
@@ -680,7 +681,8 @@ static void recover_one(struct pool *pool, const char *entry, void *arg)
 	struct recovery *r = arg;
 	int err;
 
-	if (strncmp(entry, DIR_MARK, mark) != 0 || strlen(entry) <= mark + kind)
+	if (strncmp(entry, DIR_MARK, mark) != 0 || strlen(entry) <= mark + kind ||
+		!strncmp(entry + mark, "move:", kind) != r->moves)
 		return;
 	err = recover_entry(pool, entry + mark, entry + mark + kind);
 	r->found++;
@@ -693,9 +695,13 @@ static void recover_one(struct pool *pool, const char *entry, void *arg)
 
 static int dir_recover(struct pool *pool, const struct pool_why *why)
 {
-	struct recovery r = { 0 };
+	/* renamings first: the record of a volume is found by its name */
+	struct recovery r = { .moves = true };
 	int err = each_entry(pool, recover_one, &r, why);
 
+	r.moves = false;
+	if (!err)
+		err = each_entry(pool, recover_one, &r, why);
 	if (err)
 		return err;
 	if (r.err)

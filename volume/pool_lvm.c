@@ -291,6 +291,13 @@ static int lvm_adopt(struct pool *pool, const char *name, const struct meta_reco
 			"pool %s: logical volume %s/%s is a snapshot, or belongs to %s; adopt "
 			"it by the pool that it is in",
 			pool->conf.name, pool->conf.vg, name, *lv.pool ? lv.pool : "no thin pool");
+	/* lvs(8): a plain one, or the origin of snapshots, or a thin one; not a pool, nor a mirror
+	 */
+	if (!strchr(is_thin(pool) ? "V" : "-o", lv.type))
+		return pool_refuse(why, -EINVAL,
+			"pool %s: logical volume %s/%s is of another type ('%c' in lvs); adopt "
+			"plain and thin ones only",
+			pool->conf.name, pool->conf.vg, name, lv.type);
 	lvm_arg_record(&args, record);
 	return lvm_run_on(pool, &args, name, why);
 }
@@ -317,15 +324,25 @@ static int check_closed(
 		v->name, pool->conf.vg, v->name);
 }
 
-/* Classic snapshots go with their origin, so the origin may not. */
+/* Classic snapshots go with their origin, so the origin may not; nor those that are not ours. */
 static int lvm_check_delete(
 	const struct pool *pool, const struct pool_volume *v, const struct pool_why *why)
 {
-	if (!v->snapshots || is_thin(pool))
+	own_free struct lvm_lv *lvs = NULL;
+	unsigned snapshots = 0;
+	size_t count;
+	int err = is_thin(pool) ? 0 : lvm_scan(pool, &lvs, &count, why);
+
+	if (err || is_thin(pool))
+		return err;
+	for (size_t i = 0; i < count; i++)
+		snapshots += !strcmp(lvs[i].origin, v->name);
+	if (!snapshots)
 		return 0;
 	return pool_refuse(why, -EBUSY,
-		"volume %s: it has %u snapshots, which would be lost; delete these first", v->name,
-		v->snapshots);
+		"volume %s: it has %u snapshots, which would be lost; delete these first (lvs -o "
+		"lv_name,origin %s)",
+		v->name, snapshots, pool->conf.vg);
 }
 
 /* Without wiping one command does it all. */

@@ -27,6 +27,7 @@ struct lvm_lv {
 	uint64_t allocated; /* bytes of the group or thin pool */
 	char origin[128];   /* LV that it is a snapshot of, or "" */
 	char pool[128];     /* its thin pool, or "" */
+	char type;          /* first letter of lv_attr */
 	bool active, open, invalid, merging;
 	enum lvm_state state; /* by its tags */
 	struct meta_record record;

@@ -208,6 +208,7 @@ static bool lv_read(struct lvm_lv *lv, char *line)
 	if (!fields_cut(line, f) || strlen(f[F_ATTR]) < 6)
 		return false;
 	attr = f[F_ATTR];
+	lv->type = *attr;
 	name_copy(lv->name, f[F_NAME]);
 	name_copy(lv->origin, f[F_ORIGIN]);
 	name_copy(lv->pool, f[F_POOL]);

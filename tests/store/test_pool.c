@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
 #include <setjmp.h>
@@ -517,6 +518,57 @@ static void test_lock(void **state)
 	assert_non_null(strstr(rig->why, "tank"));
 }
 
+static void left(struct pool_rig *rig, const char *entry, const char *from)
+{
+	char to[512], was[512];
+
+	snprintf(to, sizeof to, "%s/%s", rig->conf.path, entry);
+	snprintf(was, sizeof was, "%s/%s", rig->conf.path, from ? from : "");
+	if (from)
+		assert_int_equal(rename(was, to), 0);
+	else
+		assert_int_equal(close(creat(to, 0600)), 0);
+}
+
+/* Died in a renaming, while an earlier volume of the old name waits for its wiping. */
+static void test_recover_renamed_while_wiping(void **state)
+{
+	struct pool_rig *rig = *state;
+	struct pool_volume before, after;
+
+	if (strcmp(rig->conf.kind, "dir") != 0)
+		skip(); /* LVM renames by one command */
+	pool_rig_make(rig, "a", 6);
+	before = pool_rig_find(rig, "a");
+	pool_rig_close(rig);
+	left(rig, "b", "a");
+	left(rig, ".kura:move:a:b", NULL);
+	left(rig, ".kura:wipe:a", NULL);
+	pool_rig_open(rig);
+	after = pool_rig_find(rig, "b");
+	assert_memory_equal(before.uuid, after.uuid, VOL_UUID_LEN);
+	assert_int_equal(pool_rig_read(rig, "b"), 6);
+}
+
+/* What is to be wiped stays until it is, also when a later volume of the name was deleted. */
+static void test_recover_wipe_is_kept(void **state)
+{
+	struct pool_rig *rig = *state;
+	char path[512];
+
+	if (strcmp(rig->conf.kind, "dir") != 0)
+		skip(); /* one name, one LV */
+	pool_rig_close(rig);
+	left(rig, ".kura:gone:a", NULL);
+	left(rig, ".kura:wipe:a", NULL);
+	pool_rig_open(rig);
+	snprintf(path, sizeof path, "%s/.kura:gone:a", rig->conf.path);
+	assert_int_not_equal(access(path, F_OK), 0);
+	snprintf(path, sizeof path, "%s/.kura:wipe:a", rig->conf.path);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -538,6 +590,8 @@ int main(void)
 		cmocka_unit_test_setup(test_delete, setup),
 		cmocka_unit_test_setup(test_adopt, setup),
 		cmocka_unit_test_setup(test_lock, setup),
+		cmocka_unit_test_setup(test_recover_renamed_while_wiping, setup),
+		cmocka_unit_test_setup(test_recover_wipe_is_kept, setup),
 	};
 
 	return cmocka_run_group_tests(tests, pool_rig_setup, pool_rig_teardown);
