@@ -9,7 +9,7 @@ common_libcommon_a_SOURCES = common/be.h common/span.h common/list.h common/own.
 common_libcommon_a_SOURCES += common/fault.h common/fault.def common/fault.c \
 	common/exec.h common/exec.c
 
-common_libcommon_a_SOURCES += common/hist.h common/hist.c common/trace.h common/trace.def \
+common_libcommon_a_SOURCES += common/deadline.h common/hist.h common/hist.c common/trace.h common/trace.def \
 	common/trace.c
 
 if HAVE_CMOCKA

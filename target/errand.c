@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "target/errand.h"
 
-#include <time.h>
+#include "common/deadline.h"
 
 static void posted(struct loop_post *post)
 {
@@ -35,12 +35,10 @@ void errand_over(struct errand *e)
 
 bool errand_wait(struct errand *e, unsigned seconds)
 {
-	struct timespec end;
+	struct timespec end = deadline_after(seconds * 1000);
 	bool over;
 	int err = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += seconds;
 	pthread_mutex_lock(&e->lock);
 	while (!e->over && !err)
 		err = pthread_cond_timedwait(&e->told, &e->lock, &end);

@@ -8,6 +8,7 @@
  */
 #include "target/pools_guts.h"
 
+#include "common/deadline.h"
 #include "common/log.h"
 #include "common/own.h"
 #include "common/stat.h"
@@ -205,14 +206,9 @@ static void *level_run(void *arg)
 
 	while (!is_stopping(pools)) {
 		unsigned ms = ask_all(pools);
-		struct timespec end;
+		struct timespec end = deadline_after(ms);
 		int err = 0;
 
-		clock_gettime(CLOCK_MONOTONIC, &end);
-		end.tv_sec += ms / 1000;
-		end.tv_nsec += (long)(ms % 1000) * 1000000;
-		end.tv_sec += end.tv_nsec / 1000000000;
-		end.tv_nsec %= 1000000000;
 		pthread_mutex_lock(&pools->naps);
 		while (!pools->poked && !pools->stop && !err)
 			err = pthread_cond_timedwait(&pools->wake, &pools->naps, &end);

@@ -5,6 +5,7 @@
  */
 #include "target/server.h"
 
+#include "common/deadline.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
@@ -402,16 +403,13 @@ static void stop_begins(struct loop_post *post)
 
 bool server_stop(struct server *srv, unsigned ms)
 {
-	struct timespec begin, end, until;
+	struct timespec begin = deadline_after(0), until = deadline_after(ms / 2 + 1000), end;
 	unsigned seconds = (ms + 999) / 1000, waited;
 
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	until = begin;
-	until.tv_sec += ms / 2000 + 1;
 	leave_isns(srv);
 	if (pthread_mutex_clocklock(&srv->applying, CLOCK_MONOTONIC, &until)) /* for ever */
 		return false;
-	clock_gettime(CLOCK_MONOTONIC, &end);
+	end = deadline_after(0);
 	waited = (unsigned)(end.tv_sec - begin.tv_sec);
 	srv->stop_seconds = seconds > waited ? seconds - waited : 0;
 	srv->stop.run = stop_begins;

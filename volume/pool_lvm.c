@@ -331,14 +331,15 @@ static int lvm_check_delete(
 	own_free struct lvm_lv *lvs = NULL;
 	unsigned snapshots = 0;
 	size_t count;
-	int err = is_thin(pool) ? 0 : lvm_scan(pool, &lvs, &count, why);
+	int err;
 
-	if (err || is_thin(pool))
-		return err;
-	for (size_t i = 0; i < count; i++)
-		snapshots += !strcmp(lvs[i].origin, v->name);
-	if (!snapshots)
+	if (is_thin(pool))
 		return 0;
+	err = lvm_scan(pool, &lvs, &count, why);
+	for (size_t i = 0; i < count && !err; i++)
+		snapshots += !strcmp(lvs[i].origin, v->name);
+	if (err || !snapshots)
+		return err;
 	return pool_refuse(why, -EBUSY,
 		"volume %s: it has %u snapshots, which would be lost; delete these first (lvs -o "
 		"lv_name,origin %s)",

@@ -5,6 +5,7 @@
  */
 #include "target/ctl/ctl.h"
 
+#include "common/deadline.h"
 #include "common/fault.h"
 #include "common/list.h"
 #include "common/own.h"
@@ -428,13 +429,8 @@ struct ctl *ctl_start(const char *path, struct server *srv, int *err, char *why)
 
 bool ctl_hold(struct ctl *ctl, unsigned ms)
 {
-	struct timespec until;
+	struct timespec until = deadline_after(ms);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000l;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	return !ctl || !pthread_mutex_clocklock(&ctl->change, CLOCK_MONOTONIC, &until);
 }
 

@@ -2,6 +2,7 @@
 /* The table of jobs under one lock; a job's thread takes it only to tell how far it is. */
 #include "target/ctl/job.h"
 
+#include "common/deadline.h"
 #include "common/fault.h"
 #include "common/list.h"
 #include "common/log.h"
@@ -225,12 +226,10 @@ bool ctl_job_show(struct ctl_jobs *jobs, unsigned number, struct jval *out)
 
 bool ctl_job_wait(struct ctl_jobs *jobs, unsigned number, struct jval *out)
 {
-	struct timespec until;
+	struct timespec until = deadline_after(1000);
 	struct ctl_job *job;
 	int err = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec++;
 	pthread_mutex_lock(&jobs->lock);
 	while ((job = find(jobs, number)) && job->state == JOB_RUNNING && !err)
 		err = pthread_cond_timedwait(&jobs->ended, &jobs->lock, &until);

@@ -23,11 +23,7 @@ sys.path[:0] = [HERE, LIB]
 
 import debian  # noqa: E402
 import kurad  # noqa: E402
-import linux  # noqa: E402
-import tapout  # noqa: E402
-from machine import MachineFailed  # noqa: E402
 
-CACHE = os.environ.get("KURA_VM_CACHE") or os.path.join(kurad.ROOT, "build", "vm")
 GUIDE = os.path.join(kurad.ROOT, "docs", "guide-cluster.md")
 SLOW = float(os.environ.get("KURA_TEST_SLOW", "1"))
 SECONDS = 120 * SLOW
@@ -218,7 +214,7 @@ def run(tap, root, folder):
     with open(GUIDE, encoding="utf-8") as f:
         guide = f.read()
     furnish(root, guide)
-    image = linux.image(os.path.join(CACHE, "linux"), KIT)
+    image = debian.image(KIT)
     base = os.path.join(folder, "na.disk")
     debian.disk(root, base, 2 << 30)
     subprocess.run(["cp", "--sparse=always", base, os.path.join(folder, "nb.disk")], check=True,
@@ -238,16 +234,4 @@ def run(tap, root, folder):
             node.end()
 
 
-def main():
-    tap = tapout.Tap()
-    folder = kurad.scratch_folder("kura-cluster")
-    try:
-        run(tap, sys.argv[1], folder)
-    except (MachineFailed, linux.NoMachine, OSError, subprocess.SubprocessError) as error:
-        tap.not_ok("the machines boot, and live to the end", str(error))
-    finally:
-        shutil.rmtree(folder)
-    return tap.done()
-
-
-sys.exit(main())
+sys.exit(debian.drive("kura-cluster", run))

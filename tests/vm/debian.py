@@ -5,10 +5,16 @@ What a test asks of it is done by a service of its own, as an administrator's sh
 """
 
 import os
+import shutil
 import subprocess
+import sys
 
+import kurad
 import linux
-from machine import Machine
+import tapout
+from machine import Machine, MachineFailed
+
+CACHE = os.environ.get("KURA_VM_CACHE") or os.path.join(kurad.ROOT, "build", "vm")
 
 KIT = linux.Kit("debian", linux.TOOLS,
                 ["virtio_pci", "virtio_blk", "virtio_console", "ext4", "crc32c_generic",
@@ -71,3 +77,22 @@ class Debian(Machine):
             command += ["-drive", f"file={path},if=none,id=d{i},format=raw,cache=unsafe",
                         "-device", f"virtio-blk-pci,drive=d{i}"]
         return command
+
+
+def image(kit=KIT):
+    """(kernel, initramfs) that begins such a machine."""
+    return linux.image(os.path.join(CACHE, "linux"), kit)
+
+
+def drive(name, play):
+    """A test program: play(tap, root, folder), where the command line names the root and the folder
+    is there for so long. The exit status."""
+    tap = tapout.Tap()
+    folder = kurad.scratch_folder(name)
+    try:
+        play(tap, sys.argv[1], folder)
+    except (MachineFailed, linux.NoMachine, OSError, subprocess.SubprocessError) as error:
+        tap.not_ok("the machines boot, and live to the end", str(error))
+    finally:
+        shutil.rmtree(folder)
+    return tap.done()

@@ -8,8 +8,6 @@ systemd.py FOLDER: a root with the package installed, which becomes the machine'
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -17,12 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 
 import debian  # noqa: E402
-import kurad  # noqa: E402
-import linux  # noqa: E402
-import tapout  # noqa: E402
-from machine import MachineFailed  # noqa: E402
 
-CACHE = os.environ.get("KURA_VM_CACHE") or os.path.join(kurad.ROOT, "build", "vm")
 SECONDS = 120 * float(os.environ.get("KURA_TEST_SLOW", "1"))
 DISKS = 256 << 20, 32 << 20  # of the volume group, and a volume of its own
 HOST = "iqn.2026-11.kura.test:host"
@@ -139,7 +132,12 @@ def lvm(box):
     box.does("test -b /dev/vg/a && test -b /dev/vg/b", "and udev has named")
     box.does(f"kura lun add {TARGET} b --lun 1 && {conform('Write16.Simple', 1)}",
              "and libiscsi uses")
-    box.does(f"kura lun remove {TARGET} 1 && for v in c b1 b a1 a; do kura volume delete $v --yes || "
+    box.does("kura volume delete a1 --yes && lvcreate -y -s -l 2 -n theirs vg/a",
+             "somebody takes a snapshot without kura")
+    box.refuses("kura volume delete a --yes", "which is not lost with its volume", "1 snapshots")
+    box.refuses("kura volume adopt tp --pool vg", "and a thin pool is no volume", "another type")
+    box.does(f"lvremove -y vg/theirs; kura lun remove {TARGET} 1 && "
+             "for v in c b1 b a; do kura volume delete $v --yes || "
              "exit 1; done; [ $(lvs --noheadings vg | wc -l) = 1 ]", "deleted, they are gone")
 
 
@@ -159,7 +157,7 @@ def play(tap, root, folder):
     for path, size in zip(images[1:], DISKS):
         with open(path, "wb") as f:
             f.truncate(size)
-    machine = debian.Debian(linux.image(os.path.join(CACHE, "linux"), debian.KIT), "systemd", folder,
+    machine = debian.Debian(debian.image(), "systemd", folder,
                             images)
     try:
         machine.ready()
@@ -169,16 +167,4 @@ def play(tap, root, folder):
         machine.end()
 
 
-def main():
-    tap = tapout.Tap()
-    folder = kurad.scratch_folder("kura-systemd")
-    try:
-        play(tap, sys.argv[1], folder)
-    except (MachineFailed, linux.NoMachine, OSError, subprocess.SubprocessError) as error:
-        tap.not_ok("the machine boots, and lives to the end", str(error))
-    finally:
-        shutil.rmtree(folder)
-    return tap.done()
-
-
-sys.exit(main())
+sys.exit(debian.drive("kura-systemd", play))
