@@ -120,8 +120,9 @@ def test_meanwhile():
         drain = tool.Later(kura, "drain", "--timeout", "600")
         tap.check(wait_for(lambda: ask(kura, "status")[1]["state"] == "draining"), "once more")
         code, answer = ask(kura, "drain", "--timeout", "0")
-        tap.check(code == 0 and answer["ended"] and rude.events[-1] == DROP_SESSION,
-                  "another drain may be in a hurry", str(answer))
+        tap.check(code == 0 and answer["ended"] and wait_for(lambda: rude.lost) and
+                  rude.events[-1] == DROP_SESSION,
+                  "another drain may be in a hurry", f"{answer} {rude.events}")
         code, answer = drain.wait() or (1, "nothing")
         tap.check(code == 0 and answer["state"] == "drained", "then both are done", str(answer))
         ask(kura, "resume")

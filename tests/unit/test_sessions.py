@@ -134,7 +134,7 @@ def test_meanwhile():
         tap.check(code == 0 and answer["how"] == "logged out" and slow.is_alive() and
                   wait_for(lambda: other.lost), "another one is asked, and goes", str(answer))
         code, answer = ask(kura, "session close", number[HOST], "--force")
-        tap.check(code == 0 and answer["how"] == "ended" and
+        tap.check(code == 0 and answer["how"] == "ended" and wait_for(lambda: rude.lost) and
                   rude.events == [ASK_LOGOUT, DROP_SESSION], "the first is ended after all",
                   f"{answer} {rude.events}")
         code, answer = slow.wait() or (1, "nothing")
