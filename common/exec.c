@@ -124,7 +124,8 @@ static int spawn(const char *const *argv, int pipes[2][2], pid_t *pid)
 
 /* The child's part, on its parent's memory: ended with the thread that waits for it, so that none
  * goes on writing when kurad was killed. errno of exec, or no return. */
-static int become(const char *const *argv, char **env, int pipes[2][2], pid_t parent)
+static int become(const char *const *argv, char **env, int pipes[2][2], pid_t parent,
+	const struct exec_watch *watch)
 {
 	sigset_t none;
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -133,6 +134,10 @@ static int become(const char *const *argv, char **env, int pipes[2][2], pid_t pa
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || fd < 0 || dup2(fd, 0) < 0 ||
 		dup2(pipes[0][1], 1) < 0 || dup2(pipes[1][1], 2) < 0)
 		return errno ? errno : ECHILD;
+	for (unsigned i = 0; i < watch->keep_count; i++) {
+		if (fcntl(watch->keep[i], F_SETFD, 0))
+			return errno;
+	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execvpe(argv[0], (char *const *)argv, env);
@@ -140,7 +145,8 @@ static int become(const char *const *argv, char **env, int pipes[2][2], pid_t pa
 }
 
 /* As spawn; the child ends when the process does. No fork: loops have memory that is pinned. */
-static int spawn_tied(const char *const *argv, int pipes[2][2], pid_t *pid)
+static int spawn_tied(
+	const char *const *argv, int pipes[2][2], pid_t *pid, const struct exec_watch *watch)
 {
 	own_free char **env = environment();
 	volatile int err = 0;
@@ -151,7 +157,7 @@ static int spawn_tied(const char *const *argv, int pipes[2][2], pid_t *pid)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	*pid = vfork();
 	if (!*pid) {
-		err = become(argv, env, pipes, parent);
+		err = become(argv, env, pipes, parent, watch);
 		_exit(127);
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -189,7 +195,8 @@ static int run(const char *const *argv, struct exec_said said[2])
 		}
 		said[i].fd = pipes[i][0];
 	}
-	err = said[0].watch ? spawn_tied(argv, pipes, &pid) : spawn(argv, pipes, &pid);
+	err = said[0].watch ? spawn_tied(argv, pipes, &pid, said[0].watch)
+			    : spawn(argv, pipes, &pid);
 	close(pipes[0][1]);
 	close(pipes[1][1]);
 	said_all(said, err ? 0 : pid);

@@ -27,6 +27,9 @@ struct exec_watch {
 	 * False: it is to be ended. On the calling thread. */
 	bool (*said)(void *arg, const char *piece, size_t len);
 	void *arg;
+	/* Descriptors that it gets as well, by their own numbers; all others are closed. */
+	const int *keep;
+	unsigned keep_count;
 };
 
 /* The same, with what it writes told at once; -ECANCELED when it was ended as asked. */

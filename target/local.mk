@@ -13,7 +13,7 @@ kurad_SOURCES = target/main.c target/run.h target/run.c target/server.h target/s
 	target/ctl/verb_apply.c target/ctl/verb_check.c target/ctl/verb_rest.c target/ctl/verb_session.c target/ctl/verb_reservation.c
 kurad_SOURCES += target/pools.h target/pools_guts.h target/pools.c target/pools_level.c target/doing.h target/doing.c target/tend.h target/tend.c target/hold.c \
 	target/ctl/volumes.h target/ctl/volumes.c target/ctl/verb_pool.c target/ctl/verb_volume.c \
-	target/ctl/verb_limit.c target/ctl/verb_resize.c target/ctl/verb_snapshot.c target/ctl/verb_image.c
+	target/ctl/verb_limit.c target/ctl/verb_resize.c target/ctl/verb_snapshot.c target/ctl/verb_image.c target/ctl/image.h target/ctl/image.c
 if HAVE_ISNS
 kurad_SOURCES += target/isns.h target/isns.c target/isns_list.h target/isns_list.c \
 	target/isns_msg.h target/isns_msg.c

@@ -19,7 +19,8 @@ tests/unit/test_volume_limit.log: kurad$(EXEEXT) kura$(EXEEXT)
 
 TESTS += tests/unit/test_pool_level.py
 tests/unit/test_pool_level.log: kurad$(EXEEXT) kura$(EXEEXT)
-TESTS += tests/unit/test_volume_verbs.py
+TESTS += tests/unit/test_volume_verbs.py tests/unit/test_images.py
+tests/unit/test_images.log: kurad$(EXEEXT) kura$(EXEEXT)
 tests/unit/test_volume_verbs.log: kurad$(EXEEXT) kura$(EXEEXT)
 # A minute: a job of its own in ./dev check, once
 EXTRA_DIST += tests/unit/test_crash.py

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Images of other formats, by qemu-img. An image can name other files, and whoever made it need not
- * be trusted: only those in its own directory are read.
- */
+/* Images of other formats, by qemu-img. What an image names is looked after by image.h. */
 #include "target/ctl/verbs.h"
 
 #include "common/exec.h"
 #include "common/fault.h"
 #include "common/own.h"
+#include "target/ctl/image.h"
 #include "target/ctl/volumes.h"
 
 #include <errno.h>
@@ -24,21 +22,28 @@ static const char *format_of(const char *word)
 	return word && !strcmp(word, "vhd") ? "vpc" : word;
 }
 
-/* The first line of what a tool complained of. */
+/* The first line of what a tool complained of; not by which words it was told of an image. */
 static void tool_failed(struct ctl_call *call, int status, const char *said)
 {
+	const char *file = ctl_text(call, "file"), *end = strstr(said, "}': ");
+	size_t len = strcspn(said, "\n");
+
 	if (status == -ENOENT)
 		ctl_fail(call, RPC_REFUSED,
 			"qemu-img is not on this box; install the package qemu-utils");
 	else if (status == -ECANCELED)
 		ctl_fail(call, RPC_REFUSED, "ended as asked; nothing is left of it");
+	else if (end && end < said + len)
+		ctl_fail(call, RPC_REFUSED, "%.300s: %.*s", file, (int)strcspn(end + 4, "\n"),
+			end + 4);
 	else
-		ctl_fail(call, RPC_REFUSED, "%.*s", (int)strcspn(said, "\n"),
+		ctl_fail(call, RPC_REFUSED, "%.*s", *said ? (int)len : 64,
 			*said ? said : "qemu-img failed");
 }
 
 struct convert {
 	struct ctl_job *job;
+	const struct image *from; /* what is read, or NULL: a volume */
 	uint64_t size;
 	char tail[64]; /* the end of what it said */
 };
@@ -58,17 +63,27 @@ static bool convert_told(void *arg, const char *piece, size_t len)
 	at = strrchr(c->tail, '(');
 	if (at)
 		percent = strtod(at + 1, NULL);
-	return ctl_job_told(c->job, (uint64_t)((double)c->size * percent / 100), c->size);
+	return ctl_job_told(c->job, (uint64_t)((double)c->size * percent / 100), c->size) &&
+	       (!c->from || image_is_same(c->from));
 }
 
 /* 0, or after ctl_fail. */
-static int convert(struct ctl_call *call, const char *const *argv, uint64_t size)
+static int convert(
+	struct ctl_call *call, const char *const *argv, uint64_t size, const struct image *from)
 {
-	struct convert c = { .job = call->job, .size = size };
-	const struct exec_watch watch = { convert_told, &c };
+	struct convert c = { .job = call->job, .from = from, .size = size };
+	const struct exec_watch watch = { convert_told, &c, from ? from->fds : NULL,
+		from ? image_fd_count(from) : 0 };
 	char *said own_free = NULL;
 	int status = exec_watch(argv, &watch, &said);
 
+	if (from && !image_is_same(from)) {
+		ctl_fail(call, RPC_REFUSED,
+			"%.300s: was written to meanwhile, and nothing is kept of it; import it "
+			"when it is whole",
+			ctl_text(call, "file"));
+		return -EBUSY;
+	}
 	if (status)
 		tool_failed(call, status, said);
 	return status;
@@ -82,51 +97,6 @@ static int sync_file(const char *path)
 }
 
 /* ---- looking at an image ---- */
-
-struct image {
-	char format[16]; /* as qemu-img calls it */
-	uint64_t size;   /* bytes of the disk */
-};
-
-/* Whether a file that an image names lies where the image does. */
-static bool is_beside(const char *image, const char *named)
-{
-	const char *slash = strrchr(named, '/'), *own = strrchr(image, '/');
-
-	return !slash ||
-	       (slash - named == own - image && !strncmp(named, image, (size_t)(slash - named)));
-}
-
-static bool names_only_its_own(struct ctl_call *call, const char *file, const struct jval *info)
-{
-	const struct jval *data = jval_get(jval_get(info, "format-specific"), "data");
-	const struct jval *extents = jval_get(data, "extents");
-	const char *named = jval_text(jval_get(info, "backing-filename"));
-	const char *raw = jval_text(jval_get(data, "data-file"));
-
-	if (named) {
-		ctl_fail(call, RPC_REFUSED,
-			"%.200s: is only what has changed since %.120s; make one image of both "
-			"with "
-			"qemu-img convert",
-			file, named);
-		return false;
-	}
-	if (raw && !is_beside(file, raw))
-		named = raw;
-	for (unsigned i = 0; i < jval_count(extents); i++) {
-		const char *one = jval_text(jval_get(jval_item(extents, i), "filename"));
-
-		if (one && !is_beside(file, one))
-			named = one;
-	}
-	if (!named)
-		return true;
-	ctl_fail(call, RPC_REFUSED,
-		"%.200s: keeps its bytes in %.120s; bring that into the same directory", file,
-		named);
-	return false;
-}
 
 #define INFO_MAX (1u << 20) /* bytes that qemu-img may say of an image */
 
@@ -148,46 +118,63 @@ static bool info_told(void *arg, const char *piece, size_t len)
 	return ctl_job_told(info->job, 0, 0);
 }
 
-static bool look(struct ctl_call *call, const char *file, struct image *image)
+/* By what qemu-img says of it. */
+static bool looked(struct ctl_call *call, struct image *im, const struct jval *info, uint64_t *size)
 {
-	const char *format = format_of(ctl_text(call, "format"));
-	const char *argv[] = { "qemu-img", "info", "--output=json", file, format ? "-f" : NULL,
-		format, NULL };
+	const char *file = ctl_text(call, "file");
+	const char *found = jval_text(jval_get(info, "format"));
+	const char *parent = jval_text(jval_get(info, "backing-filename"));
+	long long bytes = (long long)jval_number(jval_get(info, "virtual-size"));
+	bool names = found && (!strcmp(found, "qcow2") || !strcmp(found, "vmdk"));
+
+	/* one that can name files, and we have not seen that it is one */
+	if (!found || bytes <= 0 || (names && strcmp(found, im->format) != 0)) {
+		ctl_fail(call, RPC_REFUSED, "%.300s: qemu-img does not know what it is", file);
+		return false;
+	}
+	if (parent) {
+		ctl_fail(call, RPC_REFUSED,
+			"%.200s: is only what has changed since %.120s; make one image of both "
+			"with qemu-img convert",
+			file, parent);
+		return false;
+	}
+	snprintf(im->format, sizeof im->format, "%s", found);
+	*size = (uint64_t)bytes;
+	return true;
+}
+
+static bool look(struct ctl_call *call, struct image *im, uint64_t *size)
+{
+	char *source own_free = image_source(im);
+	const char *argv[] = { "qemu-img", "info", "--output=json", source, NULL };
 	char *out own_free = own_calloc(1, INFO_MAX + 1), *said own_free = NULL;
 	struct info told = { .job = call->job, .text = out };
-	const struct exec_watch watch = { info_told, &told }; /* a file system may hang */
+	/* told, because a file system may hang */
+	const struct exec_watch watch = { info_told, &told, im->fds, image_fd_count(im) };
 	char why[128];
 	int status = exec_watch(argv, &watch, &said);
 	struct jval *info = status ? NULL : jval_parse(out, told.len, why, sizeof why);
-	const char *found = jval_text(jval_get(info, "format"));
-	bool ok = false;
+	bool ok = !status && looked(call, im, info, size);
 
 	if (status)
 		tool_failed(call, status, said);
-	else if (!found || jval_number(jval_get(info, "virtual-size")) <= 0)
-		ctl_fail(call, RPC_REFUSED, "%.300s: qemu-img does not know what it is", file);
-	else
-		ok = names_only_its_own(call, file, info);
-	if (ok) {
-		snprintf(image->format, sizeof image->format, "%s", found);
-		image->size = (uint64_t)jval_number(jval_get(info, "virtual-size"));
-	}
 	jval_free(info);
 	return ok;
 }
 
 /* ---- importing ---- */
 
-static bool is_regular(struct ctl_call *call, const char *file)
+static bool open_image(struct ctl_call *call, struct image *im)
 {
-	struct stat st;
-	bool there = !stat(file, &st);
+	const char *format = format_of(ctl_text(call, "format"));
+	char why[IMAGE_WHY_LEN];
+	int err = image_open(im, ctl_text(call, "file"), format, why);
 
-	if (there && S_ISREG(st.st_mode))
-		return true;
-	ctl_fail(call, there ? RPC_REFUSED : RPC_NOT_FOUND, "%.300s: %s", file,
-		there ? "is no file" : strerror(errno));
-	return false;
+	if (err)
+		ctl_fail(call, err == -ENOENT && !im->count ? RPC_NOT_FOUND : RPC_REFUSED, "%s",
+			why);
+	return !err;
 }
 
 /* In a change: the pool is in use then, and the note is written. NULL after ctl_fail. */
@@ -216,14 +203,14 @@ static struct pool *import_begin(struct ctl_call *call)
 
 /* Fills the draft; it is abandoned when that fails. */
 static bool fill(struct ctl_call *call, struct pool *pool, const struct pool_make *make,
-	const struct image *image, const char *path)
+	const struct image *im, uint64_t size, const char *path)
 {
 	bool zeroed = make->thin || !strcmp(pool_kind(pool), "dir");
-	const char *file = ctl_text(call, "file");
-	const char *argv[] = { "qemu-img", "convert", "-p", "-n", "-f", image->format, "-O", "raw",
-		"-t", "writeback", file, path, zeroed ? "--target-is-zero" : NULL, NULL };
+	char *source own_free = image_source(im);
+	const char *argv[] = { "qemu-img", "convert", "-p", "-n", "-O", "raw", "-t", "writeback",
+		source, path, zeroed ? "--target-is-zero" : NULL, NULL };
 	char why[POOL_WHY_LEN] = "";
-	int err = convert(call, argv, image->size);
+	int err = convert(call, argv, size, im);
 
 	if (!err) {
 		err = sync_file(path);
@@ -240,39 +227,37 @@ static bool fill(struct ctl_call *call, struct pool *pool, const struct pool_mak
 	return !err;
 }
 
-static bool import(struct ctl_call *call, struct pool *pool)
+static bool import(struct ctl_call *call, struct pool *pool, struct image *im)
 {
 	struct pool_make make = { .name = ctl_text(call, "volume") };
 	char *path own_free = NULL;
 	char why[POOL_WHY_LEN] = "";
-	struct image image;
+	uint64_t size = 0;
 	int err;
 
-	if (!look(call, ctl_text(call, "file"), &image))
+	if (!look(call, im, &size))
 		return false;
-	make.size = (image.size + 511) / 512 * 512;
+	make.size = (size + 511) / 512 * 512;
 	make.thin = (pool_caps(pool) & POOL_CAN_THIN) && !ctl_flag(call, "thick");
 	err = pool_draft_begin(pool, &make, &path, why, sizeof why);
 	if (!err)
-		return fill(call, pool, &make, &image, path);
+		return fill(call, pool, &make, im, size, path);
 	ctl_fail_errno(call, err, why);
 	return false;
 }
 
-void verb_volume_import(struct ctl_call *call)
+static void import_opened(struct ctl_call *call, struct image *im)
 {
 	const char *name = ctl_text(call, "volume");
 	struct pool *pool = NULL;
 	bool ok;
 
-	if (!is_regular(call, ctl_text(call, "file")))
-		return;
 	ctl_change_begin(call);
 	pool = import_begin(call);
 	ctl_change_end(call);
 	if (!pool)
 		return;
-	ok = import(call, pool);
+	ok = import(call, pool, im);
 	ctl_change_begin(call);
 	if (ok)
 		ctl_name_new(call, pool_name(pool), name);
@@ -280,6 +265,15 @@ void verb_volume_import(struct ctl_call *call)
 		doing_end(server_state_dir(call->srv), name);
 	ctl_change_end(call);
 	server_pool_put(call->srv, pool);
+}
+
+void verb_volume_import(struct ctl_call *call)
+{
+	struct image im;
+
+	if (open_image(call, &im))
+		import_opened(call, &im);
+	image_close(&im);
 }
 
 /* ---- exporting ---- */
@@ -357,7 +351,7 @@ static bool write_image(struct ctl_call *call, struct source *s)
 
 	if (err)
 		ctl_fail_errno(call, err, why);
-	if (err || convert(call, argv, s->v.is.size))
+	if (err || convert(call, argv, s->v.is.size, NULL))
 		return false;
 	err = sync_file(s->part);
 	(void)fault_point(FAULT_verb_image_written);
