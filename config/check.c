@@ -298,19 +298,79 @@ static void check_pool(const struct cfg_pool *p, unsigned i, struct cfg_report *
 	}
 }
 
+/* Whether two paths are spelled differently at most: links are seen when the pools are opened. */
+static bool same_path(const char *a, const char *b)
+{
+	for (;;) {
+		size_t len;
+
+		while (*a == '/' || (*a == '.' && (a[1] == '/' || !a[1])))
+			a++;
+		while (*b == '/' || (*b == '.' && (b[1] == '/' || !b[1])))
+			b++;
+		len = strcspn(a, "/");
+		if (len != strcspn(b, "/") || strncmp(a, b, len) != 0)
+			return false;
+		if (!len)
+			return true;
+		a += len;
+		b += len;
+	}
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
+
+/* The key whose value two pools may not share, or NULL. A group may be a pool of each kind of LVM.
+ */
+static const char *pools_clash(const struct cfg_pool *a, const struct cfg_pool *b)
+{
+	if (a->path && b->path && same_path(a->path, b->path))
+		return "path";
+	if (!same_text(a->kind, b->kind) || !same_text(a->vg, b->vg))
+		return NULL;
+	if (!strcmp(a->kind, "lvm"))
+		return "vg";
+	return same_text(a->thin_pool, b->thin_pool) ? "thin_pool" : NULL;
+}
+
+static void check_pool_place(const struct config *cfg, unsigned i, struct cfg_report *r)
+{
+	const struct cfg_pool *p = &cfg->pools[i];
+	char path[CFG_PATH_LEN], line[32] = "";
+
+	for (unsigned k = 0; k < i; k++) {
+		const struct cfg_pool *first = &cfg->pools[k];
+		const char *key = pools_clash(first, p);
+
+		if (!key)
+			continue;
+		if (first->where.line) /* else a verb has just made it */
+			snprintf(line, sizeof line, " in line %u", first->where.line);
+		snprintf(path, sizeof path, "pools[%u].%s", i, key);
+		cfg_report_error(r, path,
+			"\"%.100s\" is taken by pool \"%.63s\"%s; a directory, a device, a volume "
+			"group or a thin pool belongs to one pool only",
+			*key == 'p'   ? p->path
+			: *key == 'v' ? p->vg
+				      : p->thin_pool,
+			first->name ? first->name : "", line);
+		return;
+	}
+}
+
 static void check_pools(const struct config *cfg, struct cfg_report *r, struct index *names)
 {
-	struct index own_cleanup(index_fini) paths = { 0 };
-
 	for (unsigned i = 0; i < cfg->pool_count; i++) {
 		const struct cfg_pool *p = &cfg->pools[i];
 
 		check_pool(p, i, r);
 		index_add(names, p->name, p->where.line, UINT32_MAX, "pools[%u].name", i);
-		index_add(&paths, p->path, p->where.line, UINT32_MAX, "pools[%u].path", i);
+		check_pool_place(cfg, i, r);
 	}
 	report_twins(names, r, "each pool needs a name of its own");
-	report_twins(&paths, r, "a directory or device belongs to one pool only");
 }
 
 static void check_volumes(const struct config *cfg, struct cfg_report *r, struct index *names,

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/own.h"
+#include "volume/pool_claim.h"
 #include "volume/pool_kind.h"
 
 #include <errno.h>
@@ -419,6 +420,7 @@ void pool_close(struct pool *pool)
 		pthread_join(pool->janitor, NULL);
 	if (pool->ops->close)
 		pool->ops->close(pool);
+	pool_claim_end(pool);
 	pthread_mutex_destroy(&pool->lock);
 	conf_free(&pool->conf);
 	free(pool);

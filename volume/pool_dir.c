@@ -20,6 +20,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/own.h"
+#include "volume/pool_claim.h"
 #include "volume/pool_dir_fs.h"
 #include "volume/pool_kind.h"
 
@@ -29,7 +30,6 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -713,22 +713,6 @@ static int dir_recover(struct pool *pool, const struct pool_why *why)
 
 /* ---- open ---- */
 
-static int dir_lock(const struct pool *pool, const struct pool_why *why)
-{
-	if (flock(dir_fd(pool), LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	if (errno != EWOULDBLOCK) {
-		log_warn("pool: its directory cannot be locked: see that no other kurad has it",
-			"pool=%s path=%s error=\"%s\"", pool->conf.name, pool->conf.path,
-			strerror(errno));
-		return 0;
-	}
-	return pool_refuse(why, -EBUSY,
-		"pool %s: %s is a pool of another kurad, or under another name; a directory "
-		"belongs to one pool only",
-		pool->conf.name, pool->conf.path);
-}
-
 static int dir_open(struct pool *pool, const struct pool_why *why)
 {
 	struct pool_dir *d = dir_of(pool);
@@ -745,10 +729,11 @@ static int dir_open(struct pool *pool, const struct pool_why *why)
 			"pool %s: cannot open the directory %s: %s; make it, and let the user of "
 			"kurad write there",
 			pool->conf.name, pool->conf.path, strerror(errno));
-	err = dir_lock(pool, why);
+	err = pool_claim_dir(pool, d->fd, why);
 	if (!err)
 		err = dir_recover(pool, why);
-	pool->caps = pool_dir_probe(dir_fd(pool));
+	if (!err)
+		pool->caps = pool_dir_probe(dir_fd(pool));
 	return err;
 }
 

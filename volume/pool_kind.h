@@ -118,6 +118,8 @@ struct pool {
 	pthread_t janitor; /* wipes what an earlier process left */
 	bool has_janitor;
 	bool closing; /* atomic: the janitor is to end */
+	char *claim;  /* the place that it has: pool_claim.h; or NULL */
+	struct pool *claim_next;
 };
 
 /* ---- of pool.c, for its verbs ---- */

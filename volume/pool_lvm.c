@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "common/own.h"
+#include "volume/pool_claim.h"
 #include "volume/pool_dm.h"
 
 #include <errno.h>
@@ -400,6 +401,18 @@ static int lvm_revert(struct pool *pool, const struct pool_volume *v,
 
 /* ---- open ---- */
 
+/* Before remains are looked for. A group may be a pool of each kind: a volume is in a thin pool or
+ * in none. */
+static int lvm_claim(struct pool *pool, const struct pool_why *why)
+{
+	const char *vg = pool->conf.vg, *thin = pool->conf.thin_pool;
+	own_free char *place = own_printf("lvm %s/%s", vg, thin ? thin : "");
+	own_free char *called =
+		thin ? own_printf("thin pool %s/%s", vg, thin) : own_printf("volume group %s", vg);
+
+	return pool_claim(pool, place, called, why);
+}
+
 static int recover_lv(struct pool *pool, const struct lvm_lv *lv, const struct pool_why *why)
 {
 	int err = 0;
@@ -455,7 +468,8 @@ static int lvm_open(struct pool *pool, const struct pool_why *why)
 			pool->conf.name);
 	pool->caps = POOL_CAN_MAKE | POOL_CAN_THICK | POOL_CAN_SNAPSHOT | POOL_CAN_GROW |
 		     POOL_CAN_SHRINK | POOL_REVERT_CONSUMES | POOL_FENCES;
-	return lvm_recover(pool, why);
+	err = lvm_claim(pool, why);
+	return err ? err : lvm_recover(pool, why);
 }
 
 /* A write that finds no room is to fail at once: an initiator is told so, and waits by itself. */
@@ -493,7 +507,9 @@ static int thin_open(struct pool *pool, const struct pool_why *why)
 	pool->caps = POOL_CAN_MAKE | POOL_CAN_THIN | POOL_CAN_SNAPSHOT | POOL_CAN_CLONE |
 		     POOL_CAN_GROW | POOL_CAN_SHRINK | POOL_CAN_DISCARD | POOL_REVERT_CONSUMES |
 		     POOL_FENCES;
-	err = lvm_recover(pool, why);
+	err = lvm_claim(pool, why);
+	if (!err)
+		err = lvm_recover(pool, why);
 	if (!err)
 		err = activate(pool, pool->conf.thin_pool, why);
 	if (!err)

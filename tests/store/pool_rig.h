@@ -3,7 +3,8 @@
  * pool_rig.h: the pool under test, and what tests of every kind do with it.
  *
  * The environment says which: KURA_POOL_KIND and KURA_POOL_PATH, KURA_POOL_VG, KURA_POOL_THIN,
- * KURA_POOL_CONFIG (for LVM's --config). Without it, a directory of a scratch folder.
+ * KURA_POOL_CONFIG (for LVM's --config), KURA_POOL_OTHER (kind lvm: a thin pool of the same group).
+ * Without it, a directory of a scratch folder.
  */
 #ifndef KURA_TESTS_STORE_POOL_RIG_H
 #define KURA_TESTS_STORE_POOL_RIG_H

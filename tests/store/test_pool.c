@@ -506,16 +506,84 @@ static void test_adopt(void **state)
 	refused(rig, pool_adopt(rig->pool, "old", WHY), -EEXIST, "old");
 }
 
+/* Another pool may not be opened in this place: it would take the draft for remains. */
+static void other_refused(struct pool_rig *rig, const char *path)
+{
+	struct pool_conf conf = rig->conf;
+
+	conf.name = "other";
+	conf.path = path;
+	assert_null(pool_open(&conf, WHY));
+	if (!strstr(rig->why, "other") || !strstr(rig->why, "is pool tank already"))
+		fail_msg("%s", rig->why);
+}
+
 static void test_lock(void **state)
 {
 	struct pool_rig *rig = *state;
-	struct pool *second;
+	struct pool_make make = { "vm1", 8 * MIB, thin_here(rig), NULL };
+	own_free char *path = NULL, *dot = NULL, *link = NULL;
 
-	if (rig->conf.vg)
-		skip(); /* LVM locks each of its commands */
-	second = pool_open(&rig->conf, WHY);
-	assert_null(second);
-	assert_non_null(strstr(rig->why, "tank"));
+	must(rig, pool_draft_begin(rig->pool, &make, &path, WHY));
+	other_refused(rig, rig->conf.path);
+	if (rig->conf.path) {
+		dot = own_printf("%s/./", rig->conf.path);
+		other_refused(rig, dot);
+		link = own_printf("%s.link", rig->conf.path);
+		assert_int_equal(symlink(strrchr(rig->conf.path, '/') + 1, link), 0);
+		other_refused(rig, link);
+		assert_int_equal(unlink(link), 0);
+	}
+	must(rig, pool_draft_commit(rig->pool, "vm1", WHY));
+	pool_rig_find(rig, "vm1");
+	assert_int_equal(pool_rig_remains(rig), 0);
+}
+
+static struct pool *open_other_kind(struct pool_rig *rig, const char *thin_pool)
+{
+	struct pool_conf conf = rig->conf;
+	struct pool *pool;
+
+	conf.name = "other";
+	conf.thin_pool = rig->conf.thin_pool ? NULL : thin_pool;
+	conf.kind = rig->conf.thin_pool ? "lvm" : "lvm-thin";
+	pool = pool_open(&conf, WHY);
+	if (!pool)
+		fail_msg("%s", rig->why);
+	return pool;
+}
+
+/* A group of which kura has the thin pool, too: each finds its own remains only. */
+static void test_both_kinds(void **state)
+{
+	struct pool_rig *rig = *state;
+	const char *thin_pool = getenv("KURA_POOL_OTHER");
+	struct pool_make make = { "mine", 8 * MIB, thin_here(rig), NULL };
+	struct pool_make theirs = { "theirs", 8 * MIB, !thin_here(rig), NULL };
+	own_free char *path = NULL, *path2 = NULL, *path3 = NULL;
+	struct pool_volume v;
+	struct pool *other;
+
+	if (!rig->conf.vg || (!rig->conf.thin_pool && !thin_pool))
+		skip();
+	must(rig, pool_draft_begin(rig->pool, &make, &path, WHY));
+	other = open_other_kind(rig, thin_pool);
+	must(rig, pool_draft_commit(rig->pool, "mine", WHY));
+	must(rig, pool_draft_begin(other, &theirs, &path2, WHY));
+	pool_rig_close(rig);
+	pool_rig_open(rig);
+	must(rig, pool_draft_commit(other, "theirs", WHY));
+	assert_int_equal(pool_find(rig->pool, "theirs", &v, WHY), -ENOENT);
+	assert_int_equal(pool_find(other, "mine", &v, WHY), -ENOENT);
+	must(rig, pool_delete(other, "theirs", false, NULL, WHY));
+	/* what is really left goes, by the one that it belongs to */
+	must(rig, pool_draft_begin(other, &theirs, &path3, WHY));
+	pool_close(other);
+	other = open_other_kind(rig, thin_pool);
+	must(rig, pool_create(other, &theirs, WHY));
+	must(rig, pool_delete(other, "theirs", false, NULL, WHY));
+	pool_close(other);
+	pool_rig_find(rig, "mine");
 }
 
 static void left(struct pool_rig *rig, const char *entry, const char *from)
@@ -590,6 +658,7 @@ int main(void)
 		cmocka_unit_test_setup(test_delete, setup),
 		cmocka_unit_test_setup(test_adopt, setup),
 		cmocka_unit_test_setup(test_lock, setup),
+		cmocka_unit_test_setup(test_both_kinds, setup),
 		cmocka_unit_test_setup(test_recover_renamed_while_wiping, setup),
 		cmocka_unit_test_setup(test_recover_wipe_is_kept, setup),
 	};

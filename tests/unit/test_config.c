@@ -389,6 +389,25 @@ static void test_pools(void **state)
 		"t:1: pools[0].vg: does not go with a pool of kind \"dir\"; remove it\n"
 		"t:2: pools[1].name: \"p\" is taken by pools[0].name in line 1; each pool needs a "
 		"name of its own\n");
+	cfg = good("pools = ( { name = \"a\"; kind = \"lvm\"; vg = \"x\"; },\n"
+		   "{ name = \"b\"; kind = \"lvm-thin\"; vg = \"x\"; thin_pool = \"t\"; },\n"
+		   "{ name = \"c\"; kind = \"lvm-thin\"; vg = \"x\"; thin_pool = \"u\"; },\n"
+		   "{ name = \"d\"; kind = \"dir\"; path = \"/p\"; },\n"
+		   "{ name = \"e\"; kind = \"dir\"; path = \"/p/.q\"; } );");
+	cfg_free(cfg);
+	bad("pools = ( { name = \"a\"; kind = \"lvm\"; vg = \"x\"; },\n"
+	    "{ name = \"b\"; kind = \"lvm\"; vg = \"x\"; } );",
+		"t:2: pools[1].vg: \"x\" is taken by pool \"a\" in line 1; a directory, a device, "
+		"a "
+		"volume group or a thin pool belongs to one pool only\n");
+	bad("pools = ( { name = \"a\"; kind = \"lvm-thin\"; vg = \"x\"; thin_pool = \"t\"; },\n"
+	    "{ name = \"b\"; kind = \"lvm-thin\"; vg = \"x\"; thin_pool = \"t\"; } );",
+		"t:2: pools[1].thin_pool: \"t\" is taken by pool \"a\" in line 1; a directory, a "
+		"device, a volume group or a thin pool belongs to one pool only\n");
+	bad("pools = ( { name = \"a\"; kind = \"dir\"; path = \"/p/q\"; },\n"
+	    "{ name = \"b\"; kind = \"dir\"; path = \"/./p//q/\"; } );",
+		"t:2: pools[1].path: \"/./p//q/\" is taken by pool \"a\" in line 1; a directory, a "
+		"device, a volume group or a thin pool belongs to one pool only\n");
 	bad("pools = ( { name = \"p\"; kind = \"dir\"; path = \"/p\"; extend_at = 70; } );",
 		"t:1: pools[0].extend_at: does not go with a pool of kind \"dir\"; remove it\n");
 	bad("volumes = ( { name = \"v\"; pool = \"q\"; size = \"1G\"; } );",

@@ -55,7 +55,7 @@ backup { backup = 0 archive = 0 }"""
 LVM = ("lvs vgs pvcreate vgcreate vgchange lvcreate lvremove lvextend lvreduce lvrename lvchange "
        "lvconvert lvmconfig")
 KINDS = {
-    "lvm": "KURA_POOL_KIND=lvm KURA_POOL_VG=vg",
+    "lvm": "KURA_POOL_KIND=lvm KURA_POOL_VG=vg KURA_POOL_OTHER=tp",
     "lvm-thin": "KURA_POOL_KIND=lvm-thin KURA_POOL_VG=vg KURA_POOL_THIN=tp",
     "dir on XFS": "KURA_POOL_BASE=/x",
     "dir on btrfs": "KURA_POOL_BASE=/b",
