@@ -104,7 +104,12 @@ def test_pools():
         box.done("again is fine if said so", f"pool add q --kind dir --path {path} --if-not-exists",
                  changed=False)
         box.refused("and is not else", 6, "there is one", f"pool add q --kind dir --path {path}")
-        box.refused("nor by another name", 1, "pool", f"pool add r --kind dir --path {path}")
+        box.refused("nor by another name", 1, "pool \"q\"", f"pool add r --kind dir --path {path}")
+        box.refused("nor in other words", 1, "pool \"q\"", f"pool add r --kind dir --path {path}/./")
+        os.symlink(path, box.path("link"))
+        box.refused("nor by a link", 1, "is pool q already",
+                    f"pool add r --kind dir --path {box.path('link')}")
+        os.unlink(box.path("link"))
         answer = box.done("show", "pool show q", kind="dir", path=path, state="ok")
         tap.check("make" in answer["can"] and answer["size"] > 0, "says what it can", str(answer))
         box.must("volume create a --size 1M")
