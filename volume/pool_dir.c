@@ -375,21 +375,41 @@ static int dir_share(struct pool *pool, const struct pool_volume *source, const 
 	return err;
 }
 
-/* First the disk, then its record: with the disk it has happened. */
+/* Back to half made, the record first: whoever finds the disk alone would call it a file of other
+ * people. */
+static bool uncommit(const struct pool *pool, const char *name, bool recorded)
+{
+	struct entry half = entry_of("half", name), from = half_record(name), to = record_of(name);
+
+	if (recorded)
+		(void)move(pool, to.text, from.text);
+	return move(pool, name, half.text) == 0;
+}
+
+/* First the disk, then its record: with the disk it has happened, unless we say that it has not. */
 static int dir_commit(struct pool *pool, const char *name, const struct pool_why *why)
 {
 	struct entry half = entry_of("half", name), from = half_record(name), to = record_of(name);
 	int err = move(pool, half.text, name);
+	bool recorded = false;
 
 	if (err)
 		return dir_refuse(pool, name, "get its name", err, why);
 	err = dir_sync(pool);
-	(void)fault_point(FAULT_pool_placed);
+	if (!err)
+		err = fault_point(FAULT_pool_placed);
 	if (!err)
 		err = move(pool, from.text, to.text);
+	recorded = !err;
 	if (!err)
 		err = dir_sync(pool);
-	return err ? dir_refuse(pool, name, "get its record", err, why) : 0;
+	if (!err)
+		err = fault_point(FAULT_pool_sealed);
+	if (!err)
+		return 0;
+	if (uncommit(pool, name, recorded))
+		return dir_refuse(pool, name, "get its record", err, why);
+	return dir_refuse(pool, name, "get its record, nor be removed (do that)", err, why);
 }
 
 static int dir_adopt(struct pool *pool, const char *name, const struct meta_record *record,
@@ -465,11 +485,15 @@ static int dir_hide(
 		return pool_refuse(why, -EBUSY,
 			"pool %s: an earlier volume \"%s\" is still being wiped; wait for that",
 			pool->conf.name, name);
-	if (!err)
-		err = dir_sync(pool);
 	if (err)
 		return dir_refuse(pool, name, "be taken out of the list", err, why);
-	(void)fault_point(FAULT_pool_hidden);
+	err = dir_sync(pool);
+	if (!err)
+		err = fault_point(FAULT_pool_hidden);
+	if (err) {
+		(void)move(pool, gone.text, name);
+		return dir_refuse(pool, name, "be taken out of the list", err, why);
+	}
 	forget(pool, name);
 	err = drop(pool, record.text);
 	if (!err)
