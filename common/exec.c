@@ -23,6 +23,7 @@ struct exec_said {
 	int fd;                         /* our end; -1: at its end */
 	const struct exec_watch *watch; /* is told instead of kept; or NULL */
 	bool ended;                     /* it wants no more */
+	bool cut;                       /* it said more than is kept */
 	char *text;
 	size_t len, room;
 };
@@ -43,7 +44,8 @@ static void said_read(struct exec_said *s)
 		s->ended |= !s->watch->said(s->watch->arg, piece, (size_t)n);
 		return;
 	}
-	if (s->len + (size_t)n > EXEC_SAID_MAX)
+	s->cut |= s->len + (size_t)n > EXEC_SAID_MAX;
+	if (s->cut)
 		return;
 	if (s->len + (size_t)n + 1 > s->room) {
 		s->room = 2 * s->room + (size_t)n + 1;
@@ -215,7 +217,7 @@ int exec_run(const char *const *argv, char **out, char **err)
 		else
 			free(said[i].text);
 	}
-	return status;
+	return !status && out && said[0].cut ? -EOVERFLOW : status;
 }
 
 int exec_watch(const char *const *argv, const struct exec_watch *watch, char **err)

@@ -11,13 +11,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define EXEC_SAID_MAX (4u << 20) /* what a tool says beyond is dropped */
+#define EXEC_SAID_MAX (32u << 20) /* what a tool may say */
 
 /*
  * Runs argv[0], found in PATH, with argv (NULL at its end) in locale C, standard input empty, no
  * signal blocked or caught. *out and *err are what it wrote, each owned, with a NUL behind; NULL:
  * not wanted. Returns its exit status 0..255, 128 + n when signal n ended it, or a negative errno
- * (-ENOENT: there is no such program); *out and *err are set in every case.
+ * (-ENOENT: there is no such program; -EOVERFLOW: it went well, and said more than EXEC_SAID_MAX,
+ * of which the front is in *out; complaints beyond are dropped); *out and *err are set in every
+ * case.
  */
 int exec_run(const char *const *argv, char **out, char **err);
 

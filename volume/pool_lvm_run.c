@@ -62,37 +62,72 @@ static const struct {
 	{ "ermission denied", -EACCES, "; LVM has to run as root" },
 };
 
-/* The first line that says what is wrong, without its blanks. */
-static const char *complaint(char *text)
+struct complaint {
+	const char *line; /* borrowed */
+	int err;
+	const char *todo;
+};
+
+/* Lines beside the matter, whatever they say of things that are not found. */
+static bool is_aside(const char *line)
 {
-	for (char *line = strtok_r(text, "\n", &text); line; line = strtok_r(NULL, "\n", &text)) {
-		line += strspn(line, " ");
-		if (*line && strncmp(line, "WARNING", 7) != 0 && !strstr(line, "lvmpolld"))
-			return line;
+	return !*line || !strncmp(line, "WARNING", 7) || !strncmp(line, "Devices file", 12) ||
+	       strstr(line, "lvmpolld");
+}
+
+static bool is_known(const char *line, struct complaint *found)
+{
+	for (unsigned i = 0; i < own_array_len(lvm_says); i++) {
+		if (!strstr(line, lvm_says[i].text))
+			continue;
+		*found = (struct complaint){ line, lvm_says[i].err, lvm_says[i].todo };
+		return true;
 	}
-	return "nothing";
+	return false;
+}
+
+/* The line that says what is wrong, without its blanks: the first that we understand, else the
+ * first that is one, else whatever is there. LVM says more before, such as that a device cannot be
+ * read, and more behind. */
+static struct complaint complaint(char *text)
+{
+	struct complaint found = { NULL, -EIO, "; see what lvs and dmesg say" };
+	const char *aside = NULL;
+	char *rest = NULL;
+
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		line += strspn(line, " ");
+		if (is_aside(line)) {
+			aside = aside || !*line ? aside : line;
+			continue;
+		}
+		if (is_known(line, &found))
+			return found;
+		found.line = found.line ? found.line : line;
+	}
+	if (!found.line)
+		found.line = aside ? aside : "nothing";
+	return found;
 }
 
 static int lvm_failed(const struct pool *pool, const char *command, int status, char *said,
 	const struct pool_why *why)
 {
-	int err = -EIO;
-	const char *line, *todo = "; see what lvs and dmesg say";
+	struct complaint c;
 
+	if (status == -EOVERFLOW)
+		return pool_refuse(why, status,
+			"pool %s: volume group %s: %s says more than %u MiB; take some of its "
+			"logical volumes to another group",
+			pool->conf.name, pool->conf.vg, command, EXEC_SAID_MAX >> 20);
 	if (status < 0)
 		return pool_refuse(why, status,
 			"pool %s: cannot run %s: %s; a pool of this kind needs LVM's tools "
 			"(package lvm2)",
 			pool->conf.name, command, strerror(-status));
-	line = complaint(said);
-	for (unsigned i = 0; i < own_array_len(lvm_says) && err == -EIO; i++) {
-		if (!strstr(line, lvm_says[i].text))
-			continue;
-		err = lvm_says[i].err;
-		todo = lvm_says[i].todo;
-	}
-	return pool_refuse(why, err, "pool %s: volume group %s: %s says: %s%s", pool->conf.name,
-		pool->conf.vg, command, line, todo);
+	c = complaint(said);
+	return pool_refuse(why, c.err, "pool %s: volume group %s: %s says: %s%s", pool->conf.name,
+		pool->conf.vg, command, c.line, c.todo);
 }
 
 int lvm_run(const struct pool *pool, struct lvm_args *args, char **out, const struct pool_why *why)

@@ -25,7 +25,9 @@ tests_store_test_limit_threads_LDADD = $(STORE_TEST_LIBS)
 
 check_LIBRARIES += tests/store/libpoolrig.a
 tests_store_libpoolrig_a_SOURCES = tests/store/pool_rig.h tests/store/pool_rig.c
-check_PROGRAMS += tests/store/test_pool tests/store/test_pool_faults tests/store/test_pool_policy tests/store/test_pool_claim
+check_PROGRAMS += tests/store/test_pool tests/store/test_pool_faults tests/store/test_pool_policy tests/store/test_pool_claim tests/store/test_pool_says
+tests_store_test_pool_says_SOURCES = tests/store/test_pool_says.c
+tests_store_test_pool_says_LDADD = $(STORE_TEST_LIBS)
 tests_store_test_pool_claim_SOURCES = tests/store/test_pool_claim.c
 tests_store_test_pool_claim_LDADD = $(STORE_TEST_LIBS)
 tests_store_test_pool_policy_SOURCES = tests/store/test_pool_policy.c
