@@ -66,6 +66,7 @@ struct pools *pools_new(const char *state_dir)
 	pools->state_dir = own_strdup(state_dir);
 	pthread_mutex_init(&pools->lock, NULL);
 	list_init(&pools->all);
+	list_init(&pools->parted);
 	pools_level_init(pools);
 	return pools;
 }
@@ -83,6 +84,7 @@ void pools_free(struct pools *pools)
 	if (!pools)
 		return;
 	pools_level_fini(pools);
+	pools_close_parted(pools);
 	list_for_each_safe (it, &pools->all)
 		close_one(container_of(it, struct pools_one, node));
 	pthread_mutex_destroy(&pools->lock);
@@ -150,7 +152,8 @@ static bool is_named(const struct config *cfg, const char *name)
 	return false;
 }
 
-void pools_sweep(struct pools *pools, const struct config *cfg)
+/* Nobody uses them, and nobody finds them any more. */
+void pools_part(struct pools *pools, const struct config *cfg)
 {
 	pthread_mutex_lock(&pools->asking);
 	pthread_mutex_lock(&pools->lock);
@@ -159,11 +162,27 @@ void pools_sweep(struct pools *pools, const struct config *cfg)
 
 		if (one->users || is_named(cfg, pool_name(one->pool)))
 			continue;
-		log_info("pool closed", "pool=%s", pool_name(one->pool));
-		close_one(one);
+		list_del(&one->node);
+		list_push(&pools->parted, &one->node);
 	}
 	pthread_mutex_unlock(&pools->lock);
 	pthread_mutex_unlock(&pools->asking);
+}
+
+void pools_close_parted(struct pools *pools)
+{
+	list_for_each_safe (it, &pools->parted) {
+		struct pools_one *one = container_of(it, struct pools_one, node);
+
+		log_info("pool closed", "pool=%s", pool_name(one->pool));
+		close_one(one);
+	}
+}
+
+void pools_sweep(struct pools *pools, const struct config *cfg)
+{
+	pools_part(pools, cfg);
+	pools_close_parted(pools);
 }
 
 /* ---- using ---- */

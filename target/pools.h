@@ -26,8 +26,15 @@ void pools_free(struct pools *pools);
  * `why`. Blocks; one thread at a time opens and sweeps. */
 int pools_open(struct pools *pools, const struct cfg_pool *cfg, char *why, size_t len);
 
-/* Closes those that `cfg` does not name; what somebody uses stays until the next time. Blocks. */
+/* Closes those that `cfg` does not name; what somebody uses stays until the next time. Blocks, and
+ * holds up nobody who uses others: one that is being wiped may take a while to close. */
 void pools_sweep(struct pools *pools, const struct config *cfg);
+
+/* The first half of it, which does not block: they part from the others. */
+void pools_part(struct pools *pools, const struct config *cfg);
+
+/* The second: they are closed. Blocks. */
+void pools_close_parted(struct pools *pools);
 
 /* One of them by its name, to be used until pools_put; NULL: it is not open. Any thread. */
 struct pool *pools_get(struct pools *pools, const char *name);

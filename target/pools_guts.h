@@ -27,6 +27,7 @@ struct pools {
 	char *state_dir;
 	pthread_mutex_t lock; /* of the list, and of the counts of users */
 	struct list all;      /* pools_one.node */
+	struct list parted;   /* pools_one.node of those to be closed; of who opens and sweeps */
 	/* -- pools_level.c's -- */
 	pthread_mutex_t asking; /* held while a pool is asked: none is closed; before `lock` */
 	pthread_mutex_t naps;   /* of the next three */

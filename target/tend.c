@@ -37,8 +37,9 @@ void server_pool_drop(struct server *srv)
 {
 	const struct config *cfg = server_view(srv);
 
-	pools_sweep(srv->storage.pools, cfg);
+	pools_part(srv->storage.pools, cfg);
 	server_view_end(srv);
+	pools_close_parted(srv->storage.pools); /* nobody waits for that to look */
 }
 
 struct pools_level *server_pool_levels(struct server *srv, unsigned *count)

@@ -331,6 +331,23 @@ static bool janitor_tell(void *arg, uint64_t done, uint64_t total)
 	return !__atomic_load_n(&pool->closing, __ATOMIC_RELAXED);
 }
 
+/* Whether that volume still waits for its wiping: an administrator may have taken it away, and its
+ * name may be another one's by now. */
+static bool janitor_sees(struct pool *pool, const char *name)
+{
+	const struct pool_why quiet = { 0 };
+	struct pool_listing l = { 0 };
+	bool there = false;
+
+	pthread_mutex_lock(&pool->lock);
+	(void)pool->ops->list(pool, &l, true, &quiet);
+	pthread_mutex_unlock(&pool->lock);
+	for (size_t i = 0; i < l.count && !there; i++)
+		there = !strcmp(l.volumes[i].name, name);
+	free(l.volumes);
+	return there;
+}
+
 static void janitor_wipe(struct pool *pool, const char *name)
 {
 	const struct pool_progress progress = { janitor_tell, pool };
@@ -355,27 +372,22 @@ static void janitor_wipe(struct pool *pool, const char *name)
 static void *janitor_run(void *arg)
 {
 	struct pool *pool = arg;
-	struct pool_listing l = { 0 };
-	const struct pool_why quiet = { 0 };
 
-	pthread_mutex_lock(&pool->lock);
-	(void)pool->ops->list(pool, &l, true, &quiet);
-	pthread_mutex_unlock(&pool->lock);
-	for (size_t i = 0; i < l.count && janitor_tell(pool, 0, 0); i++)
-		janitor_wipe(pool, l.volumes[i].name);
-	free(l.volumes);
+	for (size_t i = 0; i < pool->gone.count && janitor_tell(pool, 0, 0); i++) {
+		if (janitor_sees(pool, pool->gone.volumes[i].name))
+			janitor_wipe(pool, pool->gone.volumes[i].name);
+	}
 	return NULL;
 }
 
-/* Wiping takes its time, and nobody who starts should wait for it. */
+/* Wiping takes its time, and nobody who starts should wait for it. What it is to wipe is listed
+ * before anybody else deletes: the rest is wiped by who deletes it. */
 static void janitor_start(struct pool *pool)
 {
-	struct pool_listing l = { 0 };
 	const struct pool_why quiet = { 0 };
 
-	if (pool->ops->list(pool, &l, true, &quiet) == 0 && l.count)
+	if (pool->ops->list(pool, &pool->gone, true, &quiet) == 0 && pool->gone.count)
 		pool->has_janitor = pthread_create(&pool->janitor, NULL, janitor_run, pool) == 0;
-	free(l.volumes);
 }
 
 static const struct pool_ops *row_of(const char *kind)
@@ -418,6 +430,7 @@ void pool_close(struct pool *pool)
 	__atomic_store_n(&pool->closing, true, __ATOMIC_RELAXED);
 	if (pool->has_janitor)
 		pthread_join(pool->janitor, NULL);
+	free(pool->gone.volumes);
 	if (pool->ops->close)
 		pool->ops->close(pool);
 	pool_claim_end(pool);

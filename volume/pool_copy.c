@@ -186,6 +186,12 @@ int pool_copy(const char *from, const char *to, uint64_t size, bool zeroed,
 	return 0;
 }
 
+/* Now and then, so that who ends the wiping need not wait for all of it to be written. */
+static int wipe_sync(int fd, uint64_t at)
+{
+	return at % COPY_RANGE || !fdatasync(fd) ? 0 : -errno;
+}
+
 static int wipe_run(int fd, uint64_t size, uint8_t *buf, const struct pool_progress *progress)
 {
 	uint64_t at = 0, end;
@@ -201,9 +207,11 @@ static int wipe_run(int fd, uint64_t size, uint8_t *buf, const struct pool_progr
 				memset(buf, 0, len);
 				err = write_all(fd, buf, len, at);
 			}
+			at += len;
+			if (!err)
+				err = wipe_sync(fd, at);
 			if (err)
 				return err;
-			at += len;
 		}
 	}
 	return fsync(fd) ? -errno : told(progress, size, size);

@@ -117,8 +117,9 @@ struct pool {
 	struct pool_watcher *watcher;
 	pthread_t janitor; /* wipes what an earlier process left */
 	bool has_janitor;
-	bool closing; /* atomic: the janitor is to end */
-	char *claim;  /* the place that it has: pool_claim.h; or NULL */
+	struct pool_listing gone; /* what it is to wipe: found by pool_open */
+	bool closing;             /* atomic: the janitor is to end */
+	char *claim;              /* the place that it has: pool_claim.h; or NULL */
 	struct pool *claim_next;
 };
 
