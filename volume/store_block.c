@@ -180,7 +180,7 @@ static void block_submit(struct vol_chan *chan, struct vol_io *io)
 {
 	if (io->op == VOL_TRIM || io->op == VOL_ZERO) {
 		io->scratch[0] = (uint64_t)fd_part(chan)->fd;
-		vol_io_call(chan, io, io->op == VOL_TRIM ? trim_run : zero_run);
+		vol_io_call(chan, io, fd_file(chan), io->op == VOL_TRIM ? trim_run : zero_run);
 		return;
 	}
 	fd_submit(chan, io);

@@ -33,6 +33,12 @@ static inline struct fd_part *fd_part(const struct vol_chan *chan)
 	return container_of(chan->part, struct fd_part, part);
 }
 
+/* Its descriptor as its loop knows it. */
+static inline struct loop_file *fd_file(struct vol_chan *chan)
+{
+	return &container_of(chan, struct fd_chan, chan)->file;
+}
+
 /* A chan_open for struct fd_chan. */
 int fd_chan_open(struct vol_chan *chan);
 

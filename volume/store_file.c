@@ -449,7 +449,7 @@ static void file_submit(struct vol_chan *chan, struct vol_io *io)
 	case VOL_EXTENTS:
 		io->scratch[0] = (uint64_t)fd_part(chan)->fd;
 		io->scratch[1] = chan->part->info->block_size;
-		vol_io_call(chan, io, extents_run);
+		vol_io_call(chan, io, fd_file(chan), extents_run);
 		break;
 	default:
 		fd_submit(chan, io);

@@ -214,7 +214,7 @@ static void mem_clear(struct vol_chan *chan, struct vol_io *io)
 {
 	io->scratch[0] = (uintptr_t)mem_part(chan);
 	if (io->len > MEM_AT_ONCE)
-		vol_io_call(chan, io, mem_give_back);
+		vol_io_call(chan, io, NULL, mem_give_back);
 	else
 		vol_io_finish(chan, io, mem_give_back(&io->lio));
 }

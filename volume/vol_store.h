@@ -110,8 +110,10 @@ void vol_io_done(struct vol_io *io, int res);
  * lio must not be in use. */
 void vol_io_finish(struct vol_chan *chan, struct vol_io *io, int res);
 
-/* Runs `run` (0 or -errno) where blocking is allowed and passes its result up. lio not in use. */
-void vol_io_call(struct vol_chan *chan, struct vol_io *io, int (*run)(struct loop_io *lio));
+/* Runs `run` (0 or -errno) where blocking is allowed and passes its result up; `file` is what it
+ * may hang at, or NULL. lio not in use. */
+void vol_io_call(struct vol_chan *chan, struct vol_io *io, struct loop_file *file,
+	int (*run)(struct loop_io *lio));
 
 /* The request whose lio it is. */
 static inline struct vol_io *vol_io_of(struct loop_io *lio)

@@ -144,9 +144,10 @@ void vol_io_finish(struct vol_chan *chan, struct vol_io *io, int res)
 	loop_io_finish(chan->loop, &io->lio, res);
 }
 
-void vol_io_call(struct vol_chan *chan, struct vol_io *io, int (*run)(struct loop_io *lio))
+void vol_io_call(struct vol_chan *chan, struct vol_io *io, struct loop_file *file,
+	int (*run)(struct loop_io *lio))
 {
-	loop_io_call(chan->loop, &io->lio, run, guard_lio_done);
+	loop_io_call(chan->loop, &io->lio, file, run, guard_lio_done);
 }
 
 static void guard_check_iov(const struct vol_io *io)

@@ -534,11 +534,11 @@ void loop_io_submit(struct loop *loop, struct loop_io *io)
 		loop->ops->io_submit(loop, io);
 }
 
-void loop_io_call(struct loop *loop, struct loop_io *io, int (*run)(struct loop_io *io),
-	void (*done)(struct loop_io *io, int res))
+void loop_io_call(struct loop *loop, struct loop_io *io, struct loop_file *file,
+	int (*run)(struct loop_io *io), void (*done)(struct loop_io *io, int res))
 {
 	io->op = LOOP_IO_CALL;
-	io->file = NULL;
+	io->file = file;
 	io->iov = NULL;
 	io->iovcnt = 0;
 	io->buf = NULL;

@@ -270,7 +270,7 @@ struct loop_file {
 struct loop_io {
 	struct list node; /* the loop's while submitted */
 	enum loop_io_op op;
-	struct loop_file *file;         /* borrowed until done; NULL for LOOP_IO_CALL */
+	struct loop_file *file;         /* borrowed until done; NULL for a LOOP_IO_CALL of none */
 	struct iovec *iov;              /* kept until done; the engine may change it */
 	unsigned iovcnt;                /* <= LOOP_IOV_MAX */
 	const struct loop_buf *buf;     /* iov is one piece inside this buffer; or NULL */
@@ -300,9 +300,10 @@ void loop_file_close(struct loop *loop, struct loop_file *f);
  */
 void loop_io_submit(struct loop *loop, struct loop_io *io);
 
-/* Queues a LOOP_IO_CALL of `run`, whose fields it fills in; else as loop_io_submit. */
-void loop_io_call(struct loop *loop, struct loop_io *io, int (*run)(struct loop_io *io),
-	void (*done)(struct loop_io *io, int res));
+/* Queues a LOOP_IO_CALL of `run`, whose fields it fills in; else as loop_io_submit. `file` is what
+ * it works on and may hang at, or NULL. */
+void loop_io_call(struct loop *loop, struct loop_io *io, struct loop_file *file,
+	int (*run)(struct loop_io *io), void (*done)(struct loop_io *io, int res));
 
 /*
  * Calls done(io, res) later in this turn: for those who have the result at once, as memory stores

@@ -15,8 +15,9 @@ void slow_get(void);
  */
 void slow_put(void);
 
-/* Runs `io` on a thread of the lane; done() comes on io->loop. Keeps `io` until done. Any thread.
- */
+/* Runs `io` on a thread of the lane; done() comes on io->loop. A file has few of the threads, and
+ * calls without one have their own, so that neither holds up others when it hangs. Keeps `io` until
+ * done. Any thread. */
 void slow_io_submit(struct loop_io *io);
 
 /* Runs `io` here, blocking, to its end: its result, bytes or 0 or -errno. Any thread. */

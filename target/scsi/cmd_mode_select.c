@@ -100,7 +100,7 @@ static void select_save(const struct select_list *list)
 	s->task = list->task;
 	s->bits = list->bits;
 	s->mask = list->mask;
-	loop_io_call(list->task->nexus->loop, &s->lio, save_run, save_done);
+	loop_io_call(list->task->nexus->loop, &s->lio, NULL, save_run, save_done);
 }
 
 static void select_change(const struct select_list *list)

@@ -282,7 +282,7 @@ static void home_save(struct res_request *req)
 
 	req->text = res_file_build(req->next, info.uuid, res->serial + 1);
 	if (req->text)
-		loop_io_call(res->home, &req->io, save_run, save_done);
+		loop_io_call(res->home, &req->io, NULL, save_run, save_done);
 	else
 		save_done(&req->io, -ENOMEM);
 }

@@ -185,7 +185,7 @@ static int clear_run(struct loop_io *call)
 static void record(struct scsi_sanitize *s, int (*run)(struct loop_io *call),
 	void (*done)(struct loop_io *call, int res))
 {
-	loop_io_call(s->loop, &s->call, run, done);
+	loop_io_call(s->loop, &s->call, NULL, run, done);
 }
 
 /* ---- the pieces ---- */

@@ -532,7 +532,7 @@ void scsi_task_call(struct scsi_task *task, int (*run)(struct loop_io *lio),
 	vol_io_init(&task->io);
 	task->next = next;
 	task->owner = SCSI_OWNER_VOLUME;
-	loop_io_call(task->nexus->loop, &task->io.lio, run, task_call_done);
+	loop_io_call(task->nexus->loop, &task->io.lio, NULL, run, task_call_done);
 }
 
 /* ---- data-in of a few bytes ---- */

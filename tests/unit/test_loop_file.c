@@ -312,6 +312,128 @@ static void test_calls_run_elsewhere_and_together(struct fx *fx)
 		assert_int_equal(r[i].res, 100 + i);
 }
 
+/* A door at which calls stand until it is opened. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t opens;
+	unsigned inside, most;
+	bool open;
+} door = { .lock = PTHREAD_MUTEX_INITIALIZER, .opens = PTHREAD_COND_INITIALIZER };
+
+static int door_run(struct loop_io *io)
+{
+	(void)io;
+	pthread_mutex_lock(&door.lock);
+	door.inside++;
+	door.most = door.inside > door.most ? door.inside : door.most;
+	while (!door.open)
+		pthread_cond_wait(&door.opens, &door.lock);
+	door.inside--;
+	pthread_mutex_unlock(&door.lock);
+	return 0;
+}
+
+static void door_set(bool open)
+{
+	pthread_mutex_lock(&door.lock);
+	door.open = open;
+	door.most = open ? door.most : 0;
+	pthread_cond_broadcast(&door.opens);
+	pthread_mutex_unlock(&door.lock);
+}
+
+static unsigned door_most(void)
+{
+	unsigned most;
+
+	pthread_mutex_lock(&door.lock);
+	most = door.most;
+	pthread_mutex_unlock(&door.lock);
+	return most;
+}
+
+#define HUNG 40u /* requests to a file that hangs */
+
+static void hang(struct fx *fx, struct req *r, struct loop_file *f, unsigned *done)
+{
+	for (unsigned i = 0; i < HUNG; i++) {
+		r[i] = (struct req){ .io.run = door_run, .all = done };
+		req_submit(fx, &r[i], f, LOOP_IO_CALL, NULL, 0, 0);
+	}
+}
+
+static int nothing_run(struct loop_io *io)
+{
+	(void)io;
+	return 7;
+}
+
+/* Requests of every kind to a file, and a call of none. */
+static void others_go_on(struct fx *fx, struct loop_file *f, uint8_t *p)
+{
+	struct req r = { .io.run = nothing_run };
+
+	assert_int_equal(io_do(fx, f, LOOP_IO_FALLOCATE, NULL, 8192, 0, 0), 0);
+	assert_int_equal(io_do(fx, f, LOOP_IO_WRITE, p, 4096, 0, 0), 4096);
+	assert_int_equal(io_do(fx, f, LOOP_IO_READ, p, 4096, 0, 0), 4096);
+	assert_int_equal(io_do(fx, f, LOOP_IO_DATASYNC, NULL, 0, 0, 0), 0);
+	req_submit(fx, &r, f, LOOP_IO_CALL, NULL, 0, 0);
+	assert_int_equal(req_wait(fx, &r), 7);
+	r = (struct req){ .io.run = nothing_run };
+	req_submit(fx, &r, NULL, LOOP_IO_CALL, NULL, 0, 0);
+	assert_int_equal(req_wait(fx, &r), 7);
+}
+
+/* What hangs at a few files, or without one, keeps neither other files nor calls of none. */
+static void test_a_file_that_hangs_holds_up_no_other(struct fx *fx)
+{
+	static struct req r[4 * HUNG];
+	own_free uint8_t *p = pages(4096, 1);
+	struct loop_file f[4];
+	unsigned done = 0;
+	int fd[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		fd[i] = file_new(NULL, 0);
+		assert_int_equal(loop_file_open(fx->loop, &f[i], fd[i]), 0);
+	}
+	door_set(false);
+	hang(fx, r, &f[0], &done);
+	others_go_on(fx, &f[3], p);
+	hang(fx, r + HUNG, &f[1], &done);
+	hang(fx, r + 2 * HUNG, &f[2], &done);
+	others_go_on(fx, &f[3], p);
+	assert_true(door_most() <= 3 * 8);
+	assert_int_equal(done, 0);
+	door_set(true);
+	turn_until(fx, &done, 3 * HUNG);
+	others_go_on(fx, &f[0], p);
+	for (unsigned i = 0; i < 4; i++) {
+		loop_file_close(fx->loop, &f[i]);
+		close(fd[i]);
+	}
+}
+
+static void test_calls_that_hang_hold_up_no_file(struct fx *fx)
+{
+	static struct req r[HUNG];
+	own_free uint8_t *p = pages(4096, 1);
+	own_fd int fd = file_new(NULL, 0);
+	unsigned done = 0;
+	struct loop_file f;
+
+	assert_int_equal(loop_file_open(fx->loop, &f, fd), 0);
+	door_set(false);
+	hang(fx, r, NULL, &done);
+	assert_int_equal(io_do(fx, &f, LOOP_IO_FALLOCATE, NULL, 8192, 0, 0), 0);
+	assert_int_equal(io_do(fx, &f, LOOP_IO_WRITE, p, 4096, 0, 0), 4096);
+	assert_int_equal(io_do(fx, &f, LOOP_IO_DATASYNC, NULL, 0, 0, 0), 0);
+	assert_int_equal(done, 0);
+	door_set(true);
+	turn_until(fx, &done, HUNG);
+	loop_file_close(fx->loop, &f);
+}
+
 /* ---- the simulated engine ---- */
 
 static void test_sim_holds_reorders_and_fails(struct fx *fx)
@@ -388,6 +510,8 @@ int main(void)
 		CASE(ENGINES_ALL, errors_buffered),
 		CASE(ENGINES_ALL, errors_direct),
 		CASE(ENGINES_REAL, calls_run_elsewhere_and_together),
+		CASE(ENGINES_REAL, a_file_that_hangs_holds_up_no_other),
+		CASE(ENGINES_REAL, calls_that_hang_hold_up_no_file),
 		CASE(4u, sim_holds_reorders_and_fails),
 		CASE(4u, sim_delays),
 	};
