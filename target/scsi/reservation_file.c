@@ -101,18 +101,27 @@ static bool text_whole(const char *text, size_t len)
 	return !memcmp(line, text + body, FILE_CRC_LEN);
 }
 
+/* As put_name wrote it: % has two digits behind it. */
 static bool take_name(char *dst, const char *src)
 {
+	static const char digits[] = "0123456789abcdef";
 	size_t n = 0;
 
 	for (; *src; src++) {
-		unsigned value = (unsigned char)*src;
+		char c = *src;
 
-		if (*src == '%' && sscanf(src, "%%%2x", &value) == 1)
+		if (c == '%') {
+			const char *high = src[1] ? strchr(digits, src[1]) : NULL;
+			const char *low = high && src[2] ? strchr(digits, src[2]) : NULL;
+
+			if (!low || (high == digits && low == digits))
+				return false;
+			c = (char)((high - digits) * 16 + (low - digits));
 			src += 2;
+		}
 		if (n + 1 == SCSI_INITIATOR_MAX)
 			return false;
-		dst[n++] = (char)value;
+		dst[n++] = c;
 	}
 	dst[n] = '\0';
 	return n;

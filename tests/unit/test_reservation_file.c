@@ -5,6 +5,7 @@
  */
 #include "tests/unit/pr.h"
 
+#include "common/crc32c.h"
 #include "common/own.h"
 
 #include <errno.h>
@@ -132,6 +133,37 @@ static void test_any_byte(void **state)
 	}
 }
 
+/* A forged file, with a checksum that is right: a name ends in the middle of an escape. */
+static void test_name_that_ends_too_early(void **state)
+{
+	static const struct {
+		const char *name, *is; /* as it is written, and what it says; NULL: nothing */
+	} rows[] = { { "iqn.a%20b%25", "iqn.a b%" }, { "iqn.a%2", NULL }, { "iqn.a%", NULL },
+		{ "iqn.a%2g", NULL }, { "iqn.a%00", NULL }, { "%", NULL }, { "%-1", NULL } };
+	const uint8_t uuid[VOL_UUID_LEN] = { 1 };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * own_array_len(rows); i++) {
+		bool target = i % 2;
+		const char *name = rows[i / 2].name;
+		own_free char *body = own_printf(
+			"kura-reservations 1\nvolume 01000000000000000000000000000000\nserial 1\n"
+			"aptpl 1\ntype 0\nregistrants 1\nregistrant 0000000000000001 - 1 %s %s\n",
+			target ? "iqn.i" : name, target ? name : "iqn.t");
+		own_free char *text =
+			own_printf("%scrc32c %08x\n", body, crc32c(body, strlen(body)));
+		uint64_t serial;
+		struct res_state *s = res_file_parse(text, strlen(text), uuid, &serial);
+
+		assert_int_equal(!s, !rows[i / 2].is);
+		if (s) {
+			assert_string_equal(target ? s->reg[0].who.target : s->reg[0].who.initiator,
+				rows[i / 2].is);
+			res_state_free(s, NULL);
+		}
+	}
+}
+
 /* The one before takes its place: all but the last change is there. */
 static void test_previous(void **state)
 {
@@ -238,6 +270,7 @@ int main(void)
 		FILE_TEST(test_kept),
 		FILE_TEST(test_not_kept),
 		FILE_TEST(test_any_byte),
+		FILE_TEST(test_name_that_ends_too_early),
 		FILE_TEST(test_previous),
 		FILE_TEST(test_lost_and_replaced),
 		FILE_TEST(test_disk_refuses),
