@@ -167,7 +167,7 @@ static void read_list(struct reader *rd, config_setting_t *s, const struct cfg_k
 		return;
 	}
 	n = before + (unsigned)config_setting_length(s);
-	items = own_calloc(n + 1, size);
+	items = own_calloc(cfg_list_room(n), size);
 	if (old)
 		memcpy(items, old, before * size);
 	free(old);
@@ -371,7 +371,7 @@ static void default_portal(struct config *cfg)
 	if (cfg->portal_count)
 		return;
 	free(cfg->portals);
-	cfg->portals = own_calloc(1, sizeof *cfg->portals);
+	cfg->portals = own_calloc(cfg_list_room(1), sizeof *cfg->portals);
 	cfg->portal_count = 1;
 	cfg->portals[0].where.file = cfg->files[0];
 	cfg_set_defaults(CFG_OBJECT_portal, cfg->portals);

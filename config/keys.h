@@ -94,6 +94,13 @@ static inline void *cfg_key_field(const struct cfg_key *key, void *object)
 /* The array of a LIST key, borrowed, and its length. */
 void *cfg_key_items(const struct cfg_key *key, void *object, unsigned *count);
 
+/* For how many items there is memory at least in a list of `count`: one more than that, and a power
+ * of two, so that a list which grows by one at a time is moved seldom. */
+static inline unsigned cfg_list_room(unsigned count)
+{
+	return count ? 2u << (31 - __builtin_clz(count)) : 1;
+}
+
 /* A config with the defaults of the top level and nothing else. Returns owned. */
 struct config *cfg_new(const char *file);
 

@@ -34,7 +34,7 @@ static void copy_list(const struct cfg_key *key, void *to, const void *from)
 	size_t size = cfg_objects[key->item].size;
 	unsigned count;
 	const char *items = cfg_key_items(key, (void *)from, &count);
-	char *copies = items ? own_calloc(count + 1, size) : NULL;
+	char *copies = items ? own_calloc(cfg_list_room(count), size) : NULL;
 
 	memcpy(cfg_key_field(key, to), &copies, sizeof copies);
 	memcpy((char *)to + key->count_offset, &count, sizeof count);
@@ -245,7 +245,8 @@ void *cfg_list_add(enum cfg_object object, void *owner, const char *name, const 
 	unsigned count;
 	char *items = cfg_key_items(key, owner, &count);
 
-	items = reallocarray(items, count + 2, size);
+	if (!items || count + 2 > cfg_list_room(count))
+		items = reallocarray(items, cfg_list_room(count + 1), size);
 	own_assert(items);
 	memcpy(items + count * size, item, size);
 	count++;

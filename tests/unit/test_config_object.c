@@ -7,6 +7,7 @@
 #include "config/object.h"
 #include "config/value.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -99,6 +100,42 @@ static void test_lists_change(void **state)
 	assert_true(cfg_same_object(CFG_OBJECT_config, cfg, copy));
 	cfg_free(cfg);
 	cfg_free(copy);
+}
+
+/* Adding to a long list does not move it each time. */
+static void test_long_lists(void **state)
+{
+	struct config *cfg = good(EVERYTHING);
+	struct cfg_target *t = cfg->targets;
+	struct cfg_lun lun;
+	unsigned first = t->lun_count;
+
+	(void)state;
+	for (unsigned i = first; i < 5000; i++) {
+		const struct cfg_lun *added;
+
+		lun = (struct cfg_lun){ 0 };
+		cfg_set_defaults(CFG_OBJECT_lun, &lun);
+		lun.lun = i;
+		added = cfg_list_add(CFG_OBJECT_target, t, "luns", &lun);
+		assert_ptr_equal(added, t->luns + i);
+		assert_true(malloc_usable_size(t->luns) >= cfg_list_room(i + 1) * sizeof lun);
+	}
+	assert_int_equal(t->lun_count, 5000);
+	for (unsigned i = first; i < 5000; i++)
+		assert_int_equal(t->luns[i].lun, i);
+	for (unsigned i = 0; i < 2; i++) {
+		struct config *copy = cfg_copy(cfg);
+
+		assert_true(cfg_same_object(CFG_OBJECT_config, cfg, copy));
+		lun = (struct cfg_lun){ 0 };
+		cfg_set_defaults(CFG_OBJECT_lun, &lun);
+		while (t->lun_count > 4095) /* one less than there is memory for */
+			cfg_list_remove(CFG_OBJECT_target, t, "luns", t->lun_count - 1);
+		cfg_list_add(CFG_OBJECT_target, copy->targets, "luns", &lun);
+		cfg_free(copy);
+	}
+	cfg_free(cfg);
 }
 
 /* ---- the managed file ---- */
@@ -216,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_written_reads_the_same),
 		cmocka_unit_test(test_secrets_are_not_shown),
 		cmocka_unit_test(test_lists_change),
+		cmocka_unit_test(test_long_lists),
 		cmocka_unit_test(test_both_are_one),
 		cmocka_unit_test(test_managed_need_not_be_there),
 		cmocka_unit_test(test_managed_mistakes),
