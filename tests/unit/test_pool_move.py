@@ -13,6 +13,7 @@ import inquiry  # noqa: E402
 import kurad  # noqa: E402
 import tapout  # noqa: E402
 import tool  # noqa: E402
+from guest import wait_for  # noqa: E402
 from initiator import CONFLICT, GOOD, Initiator, Lost, read10, write10  # noqa: E402
 
 TARGET = "iqn.2026-11.kura.test:moves"
@@ -35,6 +36,13 @@ def enter(box, isid):
     session = Initiator(box.portals[0], TARGET, isid)
     session.settle()
     return session
+
+
+def leave(box, *sessions):
+    """The sessions end, and the box has noticed: their target is in use by nobody."""
+    for session in sessions:
+        session.close()
+    tap.check(wait_for(lambda: must(box, "session list")["sessions"] == []), "who left is gone")
 
 
 def who(box):
@@ -78,7 +86,7 @@ def fill(box, pool):
     tap.check(status == GOOD and len(kept(pool, "units")) == 1, "a mode page is saved", str(status))
     tap.check(len(kept(pool)) == 2 and not os.path.isdir(box.path("state/reservations")),
               "what has to last is in the pool, and nowhere else", str(kept(pool)))
-    a.close(), b.close()
+    leave(box, a, b)
 
 
 def found(box, name, identity, data):
@@ -143,7 +151,7 @@ def test_back():
         serve(two)
         b = enter(two, 2)
         tap.check(b.reserve_out(3, 0xB)[0] == GOOD, "on the other box one clears it")
-        b.close()
+        leave(two, b)
         must(two, f"target delete {TARGET}")
         must(two, "volume forget vm1"), must(two, "volume forget vm2")
         must(two, "pool remove p")
