@@ -64,7 +64,7 @@ def test_drain():
 def test_io():
     """Commands at a slow volume end before the drain does; a flush that fails is told."""
     volumes = [{"name": "slow", "store": "mem", "size": "8M",
-                "layers": [{"kind": "delay", "options": "ms=700 op=write"}]}]
+                "layers": [{"kind": "delay", "options": "ms=4000 op=write"}]}]
     with kurad.Kurad(kurad.one_target(TARGET, volumes)) as k:
         kura = tool.Tool(k)
         i = Initiator(k.portals[0], TARGET, 1)

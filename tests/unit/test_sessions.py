@@ -144,7 +144,7 @@ def test_meanwhile():
 def test_open_commands():
     """A session whose command waits at a slow volume is ended in bounded time."""
     slow = [{"name": "a", "store": "mem", "size": "8M",
-             "layers": [{"kind": "delay", "options": "ms=1500 op=read"}]}]
+             "layers": [{"kind": "delay", "options": "ms=4000 op=read"}]}]
     with kurad.Kurad(kurad.one_target(TARGET, slow)) as k:
         kura = tool.Tool(k)
         i = Initiator(k.portals[0], TARGET, 1)
