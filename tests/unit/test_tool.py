@@ -119,7 +119,8 @@ class Shell:
         return seen
 
     def close(self):
-        os.kill(self.pid, signal.SIGKILL)
+        """Ends the shell and what it has started to find completions."""
+        os.killpg(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         os.close(self.tty)
 
