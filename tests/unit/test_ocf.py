@@ -165,7 +165,7 @@ def test_pool():
             agent.does("start", SUCCESS, f"{agent.name} starts")
             agent.is_seen(SUCCESS, "and is there")
         resources[two][0].does("start", GENERIC, "a second node cannot have the pool, too",
-                               "another kurad")
+                               "a pool of another process already")
         resources[two][0].is_seen(NOT_RUNNING, "and has not")
         host = Initiator(one.portals[0], TARGET, 1)
         host.settle()
