@@ -30,7 +30,8 @@ int pools_open(struct pools *pools, const struct cfg_pool *cfg, char *why, size_
  * holds up nobody who uses others: one that is being wiped may take a while to close. */
 void pools_sweep(struct pools *pools, const struct config *cfg);
 
-/* The first half of it, which does not block: they part from the others. */
+/* The first half of it, which does not block: they part from the others. Both halves: one thread at
+ * a time, the one that opens and sweeps. */
 void pools_part(struct pools *pools, const struct config *cfg);
 
 /* The second: they are closed. Blocks. */
