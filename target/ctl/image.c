@@ -208,7 +208,7 @@ static int add_extent(const struct looking *l, const struct extent *e, FILE *out
 		return wrong(l, "has an extent without a size");
 	if (flat)
 		snprintf(offset, sizeof offset, " %" PRId64, e->off);
-	fprintf(out, "RW %" PRId64 " %s \"/dev/fd/%d\"%s\n", e->sectors, e->type, fd, offset);
+	fprintf(out, "RW %" PRId64 " %s \"/proc/self/fd/%d\"%s\n", e->sectors, e->type, fd, offset);
 	return 0;
 }
 
@@ -355,13 +355,13 @@ char *image_source(const struct image *im)
 {
 	own_free char *driver = *im->format ? own_printf("\"driver\":\"%s\",", im->format) : NULL;
 	own_free char *data = im->data ? own_printf(",\"data-file\":{\"driver\":\"file\","
-						    "\"filename\":\"/dev/fd/%d\"}",
+						    "\"filename\":\"/proc/self/fd/%d\"}",
 						 im->fds[1])
 				       : NULL;
 
 	/* also when it should name a parent by the time when it is read */
 	return own_printf("json:{%s\"backing\":null,"
-			  "\"file\":{\"driver\":\"file\",\"filename\":\"/dev/fd/%d\"}%s}",
+			  "\"file\":{\"driver\":\"file\",\"filename\":\"/proc/self/fd/%d\"}%s}",
 		driver ? driver : "", im->fds[im->told ? im->count : 0], data ? data : "");
 }
 

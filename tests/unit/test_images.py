@@ -119,7 +119,7 @@ def test_vmdk():
                                ("nbd:unix:" + box.path("nbd"), "same directory"),
                                ("nbd:unix:nbd", "No such file"), ("none", "No such file"),
                                ("json:{\\'driver\\':\\'null-co\\'}", "No such file"),
-                               ("/dev/fd/3", "same directory"), (".", "is no file"),
+                               ("/proc/self/fd/3", "same directory"), (".", "is no file"),
                                ("/", "same directory")):
                 flat(box, "o")
                 box.edited("o.vmdk", b'"o-flat.vmdk"', f'"{other}"'.encode())
