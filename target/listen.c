@@ -14,6 +14,7 @@
 #define LISTEN_BACKLOG 512
 #define BIND_PAUSE_MS  10
 #define BIND_PAUSES    50
+#define PORT_TRIES     8
 
 union address {
 	struct sockaddr any;
@@ -248,7 +249,7 @@ static bool is_given(const struct listen_set *set, const struct cfg_portal *p, i
 }
 
 /* Both families of "*"; a host without IPv6 is served by IPv4 alone. */
-static int open_any(struct following *f, const struct cfg_portal *p)
+static int open_both(struct following *f, const struct cfg_portal *p)
 {
 	uint16_t port = p->port;
 	int err = is_given(f->set, p, AF_INET) ? 0 : open_one(f, p, AF_INET, &port);
@@ -257,6 +258,21 @@ static int open_any(struct following *f, const struct cfg_portal *p)
 		return err;
 	err = open_one(f, p, AF_INET6, &port);
 	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL ? 0 : err;
+}
+
+/* A port that the kernel chose among those of IPv4 may be somebody's of IPv6: then another one. */
+static int open_any(struct following *f, const struct cfg_portal *p)
+{
+	unsigned before = f->fresh->count;
+	int err = open_both(f, p);
+
+	for (int i = 0; i < PORT_TRIES && err == -EADDRINUSE && !p->port; i++) {
+		if (f->fresh->count == before)
+			break;
+		listen_drop(f->fresh, before);
+		err = open_both(f, p);
+	}
+	return err;
 }
 
 static int open_portal(struct following *f, const struct cfg_portal *p)
