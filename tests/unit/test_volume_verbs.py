@@ -15,6 +15,7 @@ import inquiry  # noqa: E402
 import kurad  # noqa: E402
 import tapout  # noqa: E402
 import tool  # noqa: E402
+from guest import wait_for  # noqa: E402
 from initiator import GOOD, Initiator, read10, write10  # noqa: E402
 
 HOST = "iqn.2026-11.kura.test:host"
@@ -73,6 +74,10 @@ class Box(kurad.Kurad):
         with open(self.path("state/managed.conf"), encoding="utf-8") as f:
             written = f.read()
         return sorted(volumes), written, sorted(os.listdir(self.path("pool")))
+
+    def is_wiping(self):
+        """What is deleted is wiped behind the back of whoever starts kurad again."""
+        return any(name.startswith(".kura:wipe:") for name in os.listdir(self.path("pool")))
 
 
 def run(*args):
@@ -563,6 +568,7 @@ def one_step(line, point):
         box.process = None
         del box.env["KURA_FAULT"]
         box.start()
+        wait_for(lambda: not box.is_wiping())
         after = box.state()
         left = os.listdir(box.path("state/doing")) if os.path.isdir(box.path("state/doing")) else []
         box.ask(line)  # says no, or does it now
