@@ -14,7 +14,7 @@
 #define LISTEN_BACKLOG 512
 #define BIND_PAUSE_MS  10
 #define BIND_PAUSES    50
-#define PORT_TRIES     8
+#define PORT_TRIES     64
 
 union address {
 	struct sockaddr any;
@@ -201,7 +201,7 @@ static int open_one(struct following *f, const struct cfg_portal *p, int family,
 	}
 	set_address(&a, family, p->address, *port);
 	name_of(&a, name);
-	fd = bind_patiently(&a);
+	fd = p->port ? bind_patiently(&a) : bind_one(&a);
 	err = fd < 0 ? fd : add(f->fresh, fd, p);
 	if (err) {
 		snprintf(f->why, LISTEN_WHY_LEN, "%s: cannot listen: %s; %s", name, strerror(-err),

@@ -26,12 +26,6 @@ class Unavailable(Exception):
     """The server cannot be measured here; the text says why."""
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def pinned(cores):
     """What a child does before exec: die with its parent, run on these cores only."""
     libc = ctypes.CDLL(None)
@@ -52,7 +46,7 @@ class Server:
     def __init__(self, scratch, cores):
         self.scratch = scratch
         self.cores = cores
-        self.port = free_port()
+        self.port = kurad.free_port()
         self.process = None
         self.luns = {}
         self.log = os.path.join(scratch, type(self).__name__.lower() + ".log")
@@ -287,7 +281,7 @@ class Istgt(Server):
             os.chmod(auth, 0o600)
         with open(config, "w") as f:
             f.write(ISTGT_CONFIG.format(base=NAME, scratch=self.scratch, auth=auth,
-                                        port=self.port, control=free_port(),
+                                        port=self.port, control=kurad.free_port(),
                                         disk=self.disk))
         self.spawn([program, "-D", "-c", config,
                     "-p", os.path.join(self.scratch, "istgt.pid")])

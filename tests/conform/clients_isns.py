@@ -52,9 +52,7 @@ class Server:
         self.folder = kurad.scratch_folder("kura-isns")
         self.config = os.path.join(self.folder, "isnsd.conf")
         self.process = None
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = kurad.free_port()
         with open(self.config, "w", encoding="ascii") as f:
             f.write(CONFIG.format(folder=self.folder, port=self.port))
         with open(os.path.join(self.folder, "isnsadm.conf"), "w", encoding="ascii") as f:

@@ -10,7 +10,6 @@ import os
 import re
 import select
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -128,18 +127,12 @@ def booted(command):
     return MARK.strip() in said, said.decode(errors="replace")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def test_boot():
     missing = [p for p in ("qemu-system-x86_64", "qemu-img") if not shutil.which(p)]
     if missing:
         tap.skip("QEMU boots from it", f"no {missing[0]} here")
         return
-    with Box({"address": "127.0.0.1", "port": free_port()}) as box:
+    with Box({"address": "127.0.0.1", "port": kurad.free_port()}) as box:
         box.follow(FIRST, blocks(FIRST, "run")[0])
         with open(box.k.path("boot.img"), "wb") as f:
             f.write(SECTOR.ljust(510, b"\0") + b"\x55\xaa")
@@ -159,7 +152,7 @@ def test_image():
     if missing:
         tap.skip("QEMU boots from an image", f"no {missing[0]} here")
         return
-    with Box({"address": "127.0.0.1", "port": free_port()}) as box:
+    with Box({"address": "127.0.0.1", "port": kurad.free_port()}) as box:
         image, back = box.k.path("debian-12.qcow2"), box.k.path("vm1.qcow2")
         with open(box.k.path("boot.img"), "wb") as f:
             f.write(SECTOR.ljust(510, b"\0") + b"\x55\xaa")

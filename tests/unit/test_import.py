@@ -240,9 +240,7 @@ class Tgtd:
     """A tgtd on loopback with a control port of its own."""
 
     def __init__(self):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = kurad.free_port()
         self.control = str(1000 + os.getpid() % 30000)
         self.process = subprocess.Popen(
             ["tgtd", "-f", "-C", self.control, "--iscsi", f"portal=127.0.0.1:{self.port}"],

@@ -243,12 +243,6 @@ def get(address, path, method="GET"):
     return answer.status, answer.getheader("Content-Type"), body
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def results(port, query):
     """What Prometheus has for a query: a list, or the error that it tells."""
     text = urllib.parse.urlencode({"query": query})
@@ -297,7 +291,7 @@ def check_prometheus(k, address, host):
     if not shutil.which("prometheus"):
         tap.skip("prometheus scrapes it", "prometheus is not here")
         return
-    port = free_port()
+    port = kurad.free_port()
     with open(k.path("prometheus.yml"), "w", encoding="utf-8") as f:
         f.write("global: { scrape_interval: 1s }\nscrape_configs:\n  - job_name: kura\n"
                 f"    static_configs: [ {{ targets: [ '{address}' ] }} ]\n")
@@ -365,7 +359,7 @@ def test_moved():
         code, answer = apply()
         tap.check(code == 0 and [(s["step"], s["state"]) for s in answer["steps"]] ==
                   [("change_option", "done")] and not answers(places()[0]), "it goes", str(answer))
-        port = free_port()
+        port = kurad.free_port()
         code, answer = apply(metrics=f"127.0.0.1:{port}")
         tap.check(code == 0 and answers(f"127.0.0.1:{port}"), "it comes", f"{answer}\n{k.log_tail()}")
         code, answer = apply(metrics=f"127.0.0.2:{port}")

@@ -228,6 +228,33 @@ def test_portals():
                   "volumes, targets, portals, ready", log)
 
 
+# The kernel chooses 40001 or 40003: an odd one of the lower half.
+CROWDED = """
+import os, socket, sys
+with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as f:
+    f.write("40000 40007")
+taken = socket.socket(socket.AF_INET6)
+taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+taken.bind(("::", 40001))
+taken.listen()
+taken.set_inheritable(True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_port_of_another():
+    """The port that the kernel chose for IPv4 may be somebody's of IPv6."""
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode:
+        tap.skip("a port that is free in one family only", "no network of its own here")
+        return
+    k = kurad.Kurad(config(portals=[{"address": "*", "port": 0}]))
+    k.wrap = ["unshare", "-n", sys.executable, "-c", CROWDED]
+    with k:
+        ports = {port for _, port in k.portals}
+        tap.check(len(k.portals) == 2 and len(ports) == 1 and 40001 not in ports,
+                  "a port is chosen that is free in both families", str(k.portals))
+
+
 def test_restart():
     volume = {"name": "d", "store": "file", "path": "@SCRATCH@/d.img", "size": "8M"}
     with kurad.Kurad(kurad.one_target(TARGET, [volume, VOLUME])) as k:
@@ -588,9 +615,9 @@ def main():
     if not kurad.have_binary():
         tap.skip("the life of kurad", f"{kurad.binary()} is not built")
         return tap.done()
-    tests = [test_options, test_check, test_failures, test_one_state_directory, test_portals, test_restart, test_spreading,
-             test_hup, test_stop_polite, test_stop_deaf, test_stop_writes, test_stop_stuck,
-             test_stop_at_once, test_questions]
+    tests = [test_options, test_check, test_failures, test_one_state_directory, test_portals,
+             test_port_of_another, test_restart, test_spreading, test_hup, test_stop_polite,
+             test_stop_deaf, test_stop_writes, test_stop_stuck, test_stop_at_once, test_questions]
     manager = [test_manager, test_activation, test_activation_dual]
     for test in tests + (manager if has_systemd() else []):
         try:

@@ -3,7 +3,6 @@
 targets come and go, the file is edited and followed, limits and log levels change, all of it under
 fio with verify, and no session notices that is not meant."""
 
-import socket
 import time
 
 import kurad
@@ -26,19 +25,13 @@ FIO = ("fio --direct=1 --ioengine=libaio --iodepth=8 --rw=randwrite --bsrange=4k
        "--terse-version=3 --name=a --filename={0} --name=b --filename={1}")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Story:
     """One kurad, one guest with fio on two disks, and the changes."""
 
     def __init__(self, scene):
         self.tap, self.daemon, self.guest = scene.tap, scene.daemon, scene.guest
         self.kura = tool.Tool(scene.daemon)
-        self.port = free_port()
+        self.port = kurad.free_port()
         self.initiator = Initiator(scene.guest, TARGET, self.port)
         with open(scene.daemon.config_path, encoding="utf-8") as f:
             self.file = f.read()
@@ -172,7 +165,7 @@ def luns(story):
 
 def portals(story):
     """Also the one by which the session came."""
-    other = free_port()
+    other = kurad.free_port()
     story.step(f"portal add 127.0.0.1 --port {other} --group 8")
     story.step(f"portal remove 127.0.0.1 --port {other}")
     story.step(f"portal remove 127.0.0.1 --port {story.port}", "the portal that it came in by goes")

@@ -13,7 +13,6 @@ import os
 import py_compile
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -119,9 +118,7 @@ class LioMachine(Machine):
     """Its port 3260 is one of this machine's."""
 
     def __init__(self, image, name, folder):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = kurad.free_port()
         super().__init__(image, name, folder)
 
     def _command(self, image, fd):
