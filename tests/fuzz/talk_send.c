@@ -174,7 +174,7 @@ void talk_push(struct talk_conn *c, union pdu *pdu, const struct talk_step *step
 		c->session->wild = true; /* it may take our data for PDUs */
 	memcpy(out, pdu, PDU_BHS_LEN);
 	if (!c->full && (pdu->bhs.opcode & PDU_OPCODE_MASK) == PDU_LOGIN_REQ)
-		note_login(c, pdu, step->wrong);
+		note_login(c, pdu, step->wrong || be32_get(&pdu->login_req.itt) != c->login_itt);
 	else if (!c->full)
 		c->login_odd = true;
 	note_request(c, pdu, c->data_digest && len && (step->wrong & WRONG_DATA_DIGEST));
