@@ -242,7 +242,7 @@ def _full(box):
                "skip=$i seek=$i count=1 oflag=direct conv=notrunc 2>/tmp/paused.why; do "
                "cat /tmp/paused.why >>/tmp/paused; usleep 300000; done; i=$((i + 1)); done; "
                "touch /tmp/finished) >/dev/null 2>&1 &")
-    text = guest.must(UNTIL.format("[ -e /tmp/paused ]", 600) + "; cat /tmp/paused; dmesg",
+    text = guest.must(UNTIL.format("[ -s /tmp/paused ]", 600) + "; cat /tmp/paused; dmesg",
                       2 * COMMAND_SECONDS)
     box.check("No space left" in text and "Space allocation failed write protect" in text,
               "a full thin pool: writes fail by DATA PROTECT, 27/07, and the writer waits", text)
