@@ -103,7 +103,7 @@ def _hang(box):
     box.well("a device hangs: the other volume goes on")
     box.check(box.ask("status")["sessions"] == 1, "and kurad answers")
     guest.surely("dmsetup resume bad")
-    guest.must(UNTIL.format("[ -e /tmp/late.status ]", 100))
+    guest.must(UNTIL.format("[ -s /tmp/late.status ]", 100))
     text = guest.must("cat /tmp/late.status")
     box.check(text.strip() == "0" and box.fine("cmp -n 4096 /tmp/late {}"),
               "it answers again: the write was only late", text)
@@ -120,7 +120,7 @@ def _give_up(box):
     guest.must(UNTIL.format(f"[ $(grep -c 'session established' {LOG}) -gt {before} ]", 600))
     box.check(box.lines("volumes keep its requests") != "0",
               "the initiator port logs in again, although the device keeps its write")
-    guest.must(UNTIL.format("[ -e /tmp/late.status ]", 600))
+    guest.must(UNTIL.format("[ -s /tmp/late.status ]", 600))
     guest.must("for d in sda sdb; do echo running >/sys/block/$d/device/state; done")
     box.well("the other volume is open to it")
     text = box.sense(READ)
